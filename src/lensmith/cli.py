@@ -1,0 +1,271 @@
+"""The command line: flags for the verbs, and how their results are printed. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+import lensmith
+from lensmith.errors import LensmithError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich would double the time of --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Point it at a folder of pictures: get a vision model that works, and a report that shows why.",
+    epilog="Begin with: lensmith demo. Then: lensmith train YOUR-FOLDER.",
+)
+
+Data = Annotated[
+    Path, typer.Argument(help="A folder with one sub-folder a class, or train, validation, test of such.")
+]
+RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or the name of a run in --out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Out = Annotated[Path, typer.Option(help="The folder of runs.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Engine = Annotated[str, typer.Option(help="auto, openvino or torch.")]
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 a problem of data or run, 2 wrong usage, 130 interrupted."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `lensmith networks | head` ends quietly
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except LensmithError as error:
+        print(f"lensmith: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("lensmith: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"lensmith {lensmith.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Options before the verb."""
+
+
+@app.command(epilog="Example: lensmith check photos/ --json")
+def check(data: Data, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """What is in a folder of pictures, and what is wrong with it."""
+    from lensmith.verbs import show
+
+    found = lensmith.check(data, quiet=quiet)
+    _print_json(found.as_dict()) if as_json else show.check(found)
+    if found.problem:
+        sys.exit(1)
+
+
+@app.command(epilog="Example: lensmith train photos/ --name first    (then: lensmith predict first new.jpg)")
+def train(
+    data: Data,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5, module:factory. [mobilenet_v2]"
+        ),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="auto, none, a published name, or a .safetensors or .pth file.")
+    ] = "auto",
+    recipe: Annotated[
+        str, typer.Option(help="auto, features (pretrained base once, train a head) or scratch.")
+    ] = "auto",
+    cut: Annotated[str | None, typer.Option(help="Where the base ends. [its last feature map]")] = None,
+    pool: Annotated[str | None, typer.Option(help="How a map becomes features: mean or flatten.")] = None,
+    dense: Annotated[
+        str | None, typer.Option(help="Hidden layers of the head: 256, 256-128, or none.", metavar="WIDTHS")
+    ] = None,
+    dropout: Annotated[float, typer.Option(help="Share dropped in the hidden layers.")] = 0.5,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels that the network sees.")] = None,
+    resize: Annotated[str, typer.Option(help="crop, squash or pad.")] = "crop",
+    interpolation: Annotated[str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the pictures.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
+    min_delta: Annotated[float, typer.Option(help="What counts as a fall of the validation loss.")] = 0.001,
+    patience: Annotated[int, typer.Option(help="Epochs to wait for one before stopping.")] = 10,
+    seed: Annotated[int, typer.Option(help="Fixes splits, order, shifts and initial weights.")] = 0,
+    device: Device = "auto",
+    engine: Engine = "auto",
+    out: Out = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The run's name. [a free one is made]")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train on a folder of pictures: a run folder with model, metrics, curves and report.html."""
+    from lensmith.verbs import show
+
+    run = lensmith.train(
+        data,
+        network=network,
+        weights=weights,
+        recipe=recipe,
+        cut=cut,
+        pool=pool,
+        dense=_widths(dense),
+        dropout=dropout,
+        image_size=image_size,
+        resize=resize,
+        interpolation=interpolation,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        min_delta=min_delta,
+        patience=patience,
+        seed=seed,
+        device=device,
+        engine=engine,
+        out=out,
+        name=name,
+        quiet=quiet,
+    )
+    _print_json(show.run_as_dict(run)) if as_json else show.run(run)
+
+
+@app.command(
+    epilog="Examples: lensmith evaluate first    lensmith evaluate first other-photos/ --csv answers.csv"
+)
+def evaluate(
+    run: RunPlace,
+    data: Annotated[
+        Path | None, typer.Argument(help="New pictures in class folders. [the run's held-out split]")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write one row a picture to this file.")] = None,
+    engine: Annotated[str, typer.Option(help="openvino or torch. [as in training]")] = "",
+    device: Device = "auto",
+    out: Out = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a run's model, with intervals, on its held-out pictures or on new ones."""
+    from lensmith.verbs import show
+
+    found = lensmith.evaluate(run, data, engine=engine, device=device, out=out, quiet=quiet)
+    if csv is not None:
+        show.write_evaluation(found, csv)
+    _print_json(found.as_dict()) if as_json else show.evaluation(found)
+
+
+@app.command(
+    epilog="Examples: lensmith predict first new.jpg    lensmith predict first inbox/ --csv > answers.csv"
+)
+def predict(
+    run: RunPlace,
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")] = False,
+    engine: Annotated[str, typer.Option(help="openvino or torch. [as in training]")] = "",
+    device: Device = "auto",
+    out: Out = Path("runs"),
+    quiet: Quiet = False,
+) -> None:
+    """What a run's model says of pictures; exit 1 if any of them cannot be read."""
+    from lensmith.verbs import show
+
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    found = lensmith.predict(run, pictures, engine=engine, device=device, out=out, quiet=quiet)
+    if as_json:
+        _print_json([prediction.as_dict() for prediction in found])
+    elif as_csv:
+        show.predictions_csv(found)
+    else:
+        show.predictions(found)
+    if any(prediction.reason for prediction in found):
+        sys.exit(1)
+
+
+@app.command(epilog="Example: lensmith report first")
+def report(
+    run: RunPlace,
+    browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    out: Out = Path("runs"),
+) -> None:
+    """Build a run's report again, and open it."""
+    print(lensmith.report(run, browse=browse and sys.stdout.isatty(), out=out))
+
+
+@app.command(epilog="Examples: lensmith networks resnet    lensmith networks 'timm/*vit*tiny*'")
+def networks(
+    pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern with * and ?.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """The networks that can be built by name."""
+    found = lensmith.networks(pattern)
+    if as_json:
+        _print_json(found)
+    else:
+        print("\n".join(found) if found else f"no network matches {pattern!r}")
+    if not found:
+        sys.exit(1)
+
+
+@app.command(epilog="Example: lensmith cache --clear")
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove it all; it can be made again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is stored between runs: hashes, features, converted bases."""
+    from lensmith.verbs import show
+
+    found = lensmith.cache(clear=clear)
+    if as_json:
+        _print_json([{"kind": e.kind, "name": e.name, "bytes": e.bytes, "used": e.used} for e in found])
+    else:
+        show.entries(found, cleared=clear)
+
+
+@app.command(epilog="Example: lensmith demo")
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("lensmith-demo"),
+    out: Out = Path("runs"),
+    seed: Annotated[int, typer.Option(help="As in train.")] = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The whole way in under a minute, no network needed: 1,797 handwritten digits, trained from scratch."""
+    from lensmith.verbs import show
+
+    run = lensmith.demo(folder=folder, out=out, seed=seed, quiet=quiet)
+    _print_json(show.run_as_dict(run)) if as_json else show.run(run)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+
+
+def _widths(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if text.strip().lower() in ("", "none"):
+        return ()
+    try:
+        return tuple(int(width) for width in text.replace(",", "-").split("-"))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no list of widths; write 256, 256-128 or none", param_hint="--dense"
+        ) from None

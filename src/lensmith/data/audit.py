@@ -1,0 +1,173 @@
+"""What is wrong with a data set, found before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from lensmith.data.dataset import Dataset
+from lensmith.data.read import Record
+from lensmith.errors import DataError
+
+MOST_UNREADABLE = 0.10
+FEWEST_A_CLASS = 2
+FEW_A_CLASS = 20
+UNEVEN = 10
+EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The outcome of an audit; indices are positions in the data set, `keep` says which pictures are used.
+
+    copies: groups of equal files. contradictions: equal files under different classes (all left out, since nobody
+    can say which label is right). leaks: equal files in the given training and held-out splits (the training copy
+    is left out). left_out: every picture not used, with the reason.
+    """
+
+    keep: np.ndarray
+    sha256: tuple[str, ...]
+    unreadable: tuple[tuple[int, str], ...]
+    copies: tuple[tuple[int, ...], ...]
+    contradictions: tuple[tuple[int, ...], ...]
+    leaks: tuple[tuple[int, ...], ...]
+    left_out: tuple[tuple[int, str], ...]
+    warnings: tuple[str, ...]
+    median_size: tuple[int, int]
+
+    def require_sound(self, dataset: Dataset) -> None:
+        """Raise DataError if too much is unreadable or a class is too small to learn from."""
+        share = len(self.unreadable) / len(dataset.paths)
+        if share > MOST_UNREADABLE:
+            first = "; ".join(f"{dataset.paths[index]}: {reason}" for index, reason in self.unreadable[:3])
+            raise DataError(
+                f"{len(self.unreadable)} of {len(dataset.paths)} pictures cannot be read ({share:.0%}); up to "
+                f"{MOST_UNREADABLE:.0%} are left out by themselves. First: {first}. Mend or remove them; "
+                f"`lensmith check` lists them all."
+            )
+        for name, number in zip(dataset.classes, self.class_sizes(dataset).tolist(), strict=True):
+            if number < FEWEST_A_CLASS:
+                raise DataError(
+                    f"class {name!r} has {number} usable picture{'' if number == 1 else 's'}; at least {FEWEST_A_CLASS} are "
+                    f"needed, {FEW_A_CLASS} or more are better. Add pictures or remove the folder."
+                )
+
+    def class_sizes(self, dataset: Dataset) -> np.ndarray:
+        """Return the number of usable pictures a class."""
+        return np.bincount(dataset.targets[self.keep], minlength=len(dataset.classes))
+
+    def as_dict(self, dataset: Dataset) -> dict[str, Any]:
+        """Return the JSON-ready form written into run.json, with paths in place of positions."""
+        path = dataset.paths
+
+        def groups(found: Sequence[Sequence[int]]) -> list[list[str]]:
+            return [[path[index] for index in group] for group in found]
+
+        def reasons(found: Sequence[tuple[int, str]]) -> list[dict[str, str]]:
+            return [{"path": path[index], "reason": reason} for index, reason in found]
+
+        return {
+            "pictures": len(path),
+            "used": int(self.keep.sum()),
+            "classes": dataset.counts(),
+            "median_size": list(self.median_size),
+            "unreadable": reasons(self.unreadable),
+            "copies": groups(self.copies),
+            "contradictions": groups(self.contradictions),
+            "leaks": groups(self.leaks),
+            "left_out": reasons(self.left_out),
+            "not_pictures": {
+                "count": len(dataset.not_pictures),
+                "examples": list(dataset.not_pictures[:EXAMPLES]),
+            },
+            "without_class": {
+                "count": len(dataset.without_class),
+                "examples": list(dataset.without_class[:EXAMPLES]),
+            },
+            "warnings": list(self.warnings),
+        }
+
+
+def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
+    """Return the findings for a data set whose files have been read (`records[i]` belongs to `dataset.paths[i]`)."""
+    unreadable = tuple((index, record.reason) for index, record in enumerate(records) if record.reason)
+    copies = _copies(records)
+    contradictions = tuple(
+        group for group in copies if len({int(dataset.targets[index]) for index in group}) > 1
+    )
+    leaks = tuple(group for group in copies if group not in contradictions and _leaks(dataset, group))
+    left_out = dict(unreadable)
+    for group in contradictions:
+        left_out |= dict.fromkeys(group, "the same picture also stands under another class")
+    for group in leaks:
+        train = [index for index in group if dataset.given[index] == "train"]
+        left_out |= dict.fromkeys(train, "a copy of it is among the held-out pictures")
+    keep = np.ones(len(dataset.paths), bool)
+    keep[list(left_out)] = False
+    sizes = [(record.width, record.height) for record in records if not record.reason]
+    return Findings(
+        keep=keep,
+        sha256=tuple(record.sha256 for record in records),
+        unreadable=unreadable,
+        copies=copies,
+        contradictions=contradictions,
+        leaks=leaks,
+        left_out=tuple(sorted(left_out.items())),
+        warnings=tuple(_warnings(dataset, keep, contradictions, leaks)),
+        median_size=(round(median(w for w, _ in sizes)), round(median(h for _, h in sizes)))
+        if sizes
+        else (0, 0),
+    )
+
+
+def _copies(records: Sequence[Record]) -> tuple[tuple[int, ...], ...]:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, record in enumerate(records):
+        if not record.reason:
+            groups[record.sha256].append(index)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _leaks(dataset: Dataset, group: Sequence[int]) -> bool:
+    splits = {dataset.given[index] for index in group}
+    return "train" in splits and len(splits) > 1
+
+
+def _warnings(
+    dataset: Dataset,
+    keep: np.ndarray,
+    contradictions: Sequence[Sequence[int]],
+    leaks: Sequence[Sequence[int]],
+) -> list[str]:
+    sizes = np.bincount(dataset.targets[keep], minlength=len(dataset.classes))
+    small = [name for name, size in zip(dataset.classes, sizes, strict=True) if size < FEW_A_CLASS]
+    said = list(dataset.notes)
+    if small:
+        named = ", ".join(small[:5]) + (" and others" if len(small) > 5 else "")
+        said.append(f"Fewer than {FEW_A_CLASS} pictures in {len(small)} of {len(sizes)} classes ({named}).")
+    if sizes.min() > 0 and sizes.max() >= UNEVEN * sizes.min():
+        large, rare = dataset.classes[int(sizes.argmax())], dataset.classes[int(sizes.argmin())]
+        said.append(
+            f"Uneven classes: {large} has {sizes.max()} pictures, {rare} has {sizes.min()}. Look at the balanced "
+            f"accuracy, which counts every class alike."
+        )
+    if contradictions:
+        said.append(
+            f"{len(contradictions)} picture{'s' * (len(contradictions) > 1)} stand under two classes at once: left out. "
+            f"Decide which class is right."
+        )
+    if leaks:
+        said.append(
+            f"{len(leaks)} held-out picture{'s' * (len(leaks) > 1)} also stand in the training folder: the training "
+            f"copies are left out, so that the score is honest."
+        )
+    if dataset.without_class:
+        said.append(
+            f"{len(dataset.without_class)} pictures lie beside the class folders and belong to no class."
+        )
+    return said

@@ -1,0 +1,96 @@
+"""One geometry and one normalisation for training, evaluation, prediction and export.
+
+The geometry turns any picture into a square of `image_size` pixels, uint8; the normalisation (mean, std) happens
+inside the engine, so that what is stored and handed around is always plain uint8 pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from PIL import Image
+
+from lensmith.data.store import digest
+from lensmith.errors import UsageError
+
+Resize = Literal["crop", "squash", "pad"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+PAD_COLOUR = (255, 255, 255)  # the white that transparency is laid over, too
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes numbers.
+
+    resize: "crop" scales the short side to image_size / crop and keeps the centre; "squash" ignores the aspect
+    ratio; "pad" scales the long side and fills with white. `mean` and `std` are on the 0..1 scale, one a channel.
+    """
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop: float = 1.0
+    resize: Resize = "crop"
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.resize not in get_args(Resize):
+            raise UsageError(f"resize is {self.resize!r}; allowed are {', '.join(get_args(Resize))}.")
+        if self.interpolation not in FILTERS:
+            raise UsageError(f"interpolation is {self.interpolation!r}; allowed are {', '.join(FILTERS)}.")
+        if not 1 <= self.image_size <= 4096:
+            raise UsageError(f"image_size is {self.image_size}; allowed are 1 to 4096. Try 224.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @property
+    def geometry(self) -> str:
+        """The name of the geometry alone, part of every key under which pixels or features are stored."""
+        return digest("geometry", 1, self.image_size, self.crop, self.resize, self.interpolation)
+
+
+def from_dict(fields: dict[str, Any]) -> Preprocessing:
+    """Return the Preprocessing that `as_dict` wrote."""
+    mean, std = (cast("tuple[float, float, float]", tuple(fields[name])) for name in ("mean", "std"))
+    return Preprocessing(**{**fields, "mean": mean, "std": std})
+
+
+def to_square(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    """Return `(image_size, image_size, 3)` uint8 pixels of an RGB picture of any size."""
+    size, kernel = preprocessing.image_size, FILTERS[preprocessing.interpolation]
+    if preprocessing.resize == "squash":
+        return np.asarray(picture.resize((size, size), kernel))
+    if preprocessing.resize == "pad":
+        return _padded(picture, size, kernel)
+    return np.asarray(picture.resize((size, size), kernel, box=crop_box(picture.size, preprocessing.crop)))
+
+
+def crop_box(size: tuple[int, int], crop: float) -> tuple[float, float, float, float]:
+    """Return the centred square (left, top, right, bottom) that keeps `crop` of the short side, in pixels.
+
+    Resizing this box directly equals resizing the picture and cropping, but for half a pixel of rounding, and
+    touches only the pixels that are kept.
+    """
+    width, height = size
+    side = min(width, height) * crop
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _padded(picture: Image.Image, size: int, kernel: Image.Resampling) -> np.ndarray:
+    scale = size / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    square = Image.new("RGB", (size, size), PAD_COLOUR)
+    square.paste(picture.resize((width, height), kernel), ((size - width) // 2, (size - height) // 2))
+    return np.asarray(square)

@@ -1,0 +1,51 @@
+"""Converting a torch base to OpenVINO, once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lensmith.data.synthetic import check_pictures
+from lensmith.engines.interface import collect
+from lensmith.engines.pytorch import TorchEngine, WithNormalisation
+from lensmith.engines.trust import CHECKED_PICTURES, check, write_trust
+
+
+def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
+    """Write the converted base into an existing empty folder, with what the check found.
+
+    Raises whatever OpenVINO raises if it cannot take the network; the caller then stays with torch.
+    """
+    pictures = check_pictures(CHECKED_PICTURES, image_size)
+    reference = collect(TorchEngine(module, "cpu").run(pictures)).features
+    with _without_telemetry(), warnings.catch_warnings():
+        # OpenVINO traces with torch.jit, which says of itself that it is old; the check below is what counts.
+        warnings.simplefilter("ignore")
+        import openvino
+
+        example = torch.from_numpy(np.stack(pictures[:2]))
+        shape = openvino.PartialShape([-1, image_size, image_size, 3])
+        graph = openvino.convert_model(module.eval(), example_input=example, input=[shape])
+        openvino.save_model(graph, folder / "base.xml", compress_to_fp16=False)
+    np.savez(folder / "check.npz", reference=reference)
+    write_trust(folder, check(folder, image_size))
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """OpenVINO's converter reports usage over the network if it finds the package for it; hide that package."""
+    name = "openvino_telemetry"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before

@@ -1,0 +1,130 @@
+"""A model: a base run by an engine, a dense head, and everything needed to use them on a new picture.
+
+A model folder holds model.safetensors (`base.*` and `head.*`), config.json and a README.md card. Nothing in it is
+executed when it is read, unless its network is the user's own `module:factory`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensmith.data.preprocess import from_dict
+from lensmith.data.store import Store
+from lensmith.engines.choose import Chosen
+from lensmith.engines.head import Head, from_tensors
+from lensmith.errors import RunError, WeightsError
+from lensmith.networks.base import Base
+from lensmith.tasks.classification import Classification
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one batch: probabilities (n, k), features (n, F), maps (n, C, h, w) or None."""
+
+    probabilities: np.ndarray
+    features: np.ndarray
+    maps: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained classifier, ready to be asked."""
+
+    task: Classification
+    base: Base
+    head: Head
+    chosen: Chosen
+    licence: str
+
+    def ask(self, pictures: Iterable[np.ndarray], *, maps: bool = False) -> Iterator[Answer]:
+        """Yield answers batch by batch, in order, for (s, s, 3) uint8 pictures of the model's geometry."""
+        for output in self.chosen.engine.run(pictures, maps=maps):
+            logits = self.head.logits(output.features)
+            yield Answer(self.task.probabilities(logits), output.features, output.maps)
+
+
+def model_files(
+    task: Classification, base: Base, head: Head, chosen: Chosen, licence: str
+) -> dict[str, bytes]:
+    """Return the files of a model folder by name."""
+    from safetensors.numpy import save
+
+    config = {
+        "format": FORMAT,
+        "task": "classification",
+        "network": base.network,
+        "cut": base.cut,
+        "pool": base.pool,
+        "classes": list(task.classes),
+        "threshold": task.threshold,
+        "preprocessing": base.preprocessing.as_dict(),
+        "engine": chosen.as_dict(),
+        "licence": licence,
+    }
+    tensors = {f"base.{name}": np.ascontiguousarray(tensor) for name, tensor in base.tensors.items()}
+    # safetensors reads the memory as it lies: what is saved must be contiguous.
+    return {
+        "model.safetensors": save(
+            {**tensors, **{k: np.ascontiguousarray(v) for k, v in head.tensors().items()}}
+        ),
+        "config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
+    }
+
+
+def load_model(folder: Path, store: Store, *, engine: str = "", device: str = "auto") -> Model:
+    """Return the model in a folder, run by the engine and precision it was trained with where they can be had.
+
+    Raises RunError if there is none, WeightsError if its files are damaged.
+    """
+    config = _read_config(folder)
+    tensors = _read_tensors(folder / "model.safetensors")
+    base = Base(
+        network=config["network"],
+        cut=config["cut"],
+        pool=config["pool"],
+        preprocessing=from_dict(config["preprocessing"]),
+        tensors={name[5:]: tensor for name, tensor in tensors.items() if name.startswith("base.")},
+    )
+    trained = config["engine"]
+    wanted = engine or (
+        "auto" if device != "auto" else trained["name"] if trained["device"] == "cpu" else "auto"
+    )
+    chosen = base.engine(store, engine=wanted, device=device, precision=trained["precision"])
+    task = Classification(tuple(config["classes"]), config["threshold"])
+    return Model(task, base, from_tensors(tensors), chosen, config["licence"])
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{folder} holds no model: the run did not get that far. Train again.") from None
+    except ValueError as error:
+        raise RunError(f"{folder / 'config.json'} is damaged ({error}). Train again.") from error
+    if config.get("format", 0) > FORMAT:
+        raise RunError(
+            f"{folder} has format {config['format']}; this lensmith reads up to {FORMAT}. Install a newer one."
+        )
+    return dict(config)
+
+
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing. Train again.") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is damaged ({error}). Train again, or copy the whole model folder."
+        ) from error

@@ -1,0 +1,184 @@
+"""Cutting a network into a base and the part that makes its published classes.
+
+A network is a chain of blocks joined at cuts: places where exactly one tensor crosses. Sizes and parameters that
+are needed on the other side do not count. What lies before a cut is a base for other work; before the default
+cut, it is all of the network but its pooling and its class scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lensmith.errors import UsageError, nearest
+from lensmith.networks.chain import Place, as_found, blank, making_on, weightless
+from lensmith.networks.record import Untraceable
+from lensmith.networks.trace import Traced
+from lensmith.networks.watch import Watched
+
+LARGEST_TRIED = 640
+SIZES_TRIED = 24
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where a network can be cut.
+
+    `name` is the shallowest module that ends there, `also` has its other names. `shape` is what the base gives
+    for one picture: (C, h, w) for a map, (T, C) or (C, T) for tokens, (C,) for features. `channels_last`: the
+    network itself holds the map as (h, w, C), and the base turns it. `after_classes`: the tensor holds class scores.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    is_map: bool
+    also: tuple[str, ...] = ()
+    channels_last: bool = False
+    after_classes: bool = False
+
+
+def cuts(network: nn.Module, image_size: int) -> tuple[Cut, ...]:
+    """Return the places where a network can be cut, from picture to answer, with shapes for `image_size` pixels.
+
+    Raises UsageError if the network cannot take pictures of this size.
+    """
+    return tuple(_cut(place) for place in _seen(network, image_size).places)
+
+
+def default_cut(network: nn.Module, image_size: int) -> Cut:
+    """Return the cut a base is made at unless told otherwise.
+
+    The last map larger than 1x1 before the layer that makes the classes. Where the network goes on with tokens
+    (transformers), the vector that enters that layer; where two class layers read different tokens, the tokens. Raises
+    UsageError if there is no such place.
+    """
+    return _cut(_default(_seen(network, image_size).places))
+
+
+def base(network: nn.Module, cut_name: str | None, image_size: int) -> tuple[nn.Module, Cut]:
+    """Return the network up to a cut, and the cut: (N, 3, s, s) float -> (N, C, h, w), (N, T, C) or (N, C).
+
+    The base shares the network's tensors; its state has only those it needs, under their original names. None is the
+    default cut. Raises UsageError for an unknown cut (naming the nearest) or an impossible image size.
+    """
+    seen = _seen(network, image_size)
+    place = _default(seen.places) if cut_name is None else _named(network, seen.places, cut_name)
+    cut = _cut(place)
+    return seen.base(place, channels_last=cut.channels_last), cut
+
+
+def _seen(network: nn.Module, image_size: int) -> Traced | Watched:
+    """Return the network with its places: by its graph, or watched where its code cannot be recorded."""
+    twin = _twin(network, image_size)
+    try:
+        return Traced(network, twin, image_size)
+    except Untraceable:
+        return Watched(network, twin, image_size)
+
+
+def _twin(network: nn.Module, image_size: int) -> nn.Module:
+    """Return what shapes are found with: the weightless copy, or the network where its code needs real numbers.
+
+    Raises UsageError if neither runs on pictures of this size.
+    """
+    try:
+        twin = weightless(network)
+        _run(twin, image_size)
+    except Exception:
+        twin = network
+    else:
+        return twin
+    try:
+        _run(network, image_size)
+    except Exception as error:
+        raise _impossible(network, image_size, error) from error
+    return network
+
+
+def _run(network: nn.Module, image_size: int) -> None:
+    pictures = blank(network, image_size)
+    with torch.no_grad(), as_found(network), making_on(pictures.device):
+        network(pictures)
+
+
+def _impossible(network: nn.Module, image_size: int, error: Exception) -> UsageError:
+    """Return the error for an image size, with what was seen and the nearest size that works."""
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    works = next((size for size in _other_sizes(network, image_size) if _runs(network, size)), None)
+    if works is None:
+        return UsageError(f"the network does not run on pictures of any size tried; at {image_size} it says: {said}")
+    return UsageError(f"image_size is {image_size}; the network cannot take it ({said}). Try {works}.")
+
+
+def _other_sizes(network: nn.Module, image_size: int) -> Iterator[int]:
+    """Yield image sizes to try: what the network says of itself, then multiples of 32, 8 and 14, the nearest first."""
+    published = getattr(network, "pretrained_cfg", None)
+    told = [getattr(network, "image_size", None), published["input_size"][-1] if published else None]
+    yield from (size for size in told if isinstance(size, int))
+    for step in (32, 8, 14):
+        sizes = sorted(range(step, LARGEST_TRIED + 1, step), key=lambda size: abs(size - image_size))
+        yield from sizes[:SIZES_TRIED]
+
+
+def _runs(network: nn.Module, image_size: int) -> bool:
+    try:
+        _run(weightless(network), image_size)
+    except Exception:
+        return False
+    return True
+
+
+def _cut(place: Place) -> Cut:
+    """Return a place as the user sees it."""
+    name, *also = place.names
+    shape = place.shape[1:]
+    channels_last = len(shape) == 3 and shape[0] == shape[1] != shape[2]
+    return Cut(
+        name=name,
+        shape=(shape[2], *shape[:2]) if channels_last else shape,
+        is_map=len(shape) == 3 and (channels_last or shape[1] == shape[2]),
+        also=tuple(also),
+        channels_last=channels_last,
+        after_classes=place.after_classes,
+    )
+
+
+def _default(places: tuple[Place, ...]) -> Place:
+    before = [place for place in places if not place.after_classes]
+    maps = [number for number, place in enumerate(before) if _is_large_map(place) and not place.passed_on]
+    if maps and not _works_on_tokens(before[maps[-1] + 1 :]):
+        return before[maps[-1]]
+    if not before:
+        raise UsageError(
+            "the network cannot be cut before its classes: there is no place where exactly one tensor crosses. "
+            "Choose another network; `lensmith networks` lists them."
+        )
+    return before[-1]
+
+
+def _is_large_map(place: Place) -> bool:
+    cut = _cut(place)
+    return cut.is_map and cut.shape[1:] > (1, 1)
+
+
+def _works_on_tokens(places: list[Place]) -> bool:
+    """Return whether layers with weights come before or between tokens (N, T, C) in a stretch of a network."""
+    tokens = [number for number, place in enumerate(places) if len(place.shape) == 3]
+    return bool(tokens) and any(place.weighted for place in places[: tokens[-1] + 1])
+
+
+def _named(network: nn.Module, places: tuple[Place, ...], name: str) -> Place:
+    """Return the place with a name. Raises UsageError with the nearest names, and why a module is not among them."""
+    for place in places:
+        if name in place.names:
+            return place
+    if name in dict(network.named_modules()):
+        seen = f"{name!r} is part of the network, but not a place where exactly one tensor crosses"
+    else:
+        seen = f"there is no cut {name!r}"
+    known = [known for place in places for known in place.names]
+    last = f" The last are {', '.join(place.names[0] for place in places[-4:])}." if places else ""
+    raise UsageError(f"{seen}.{nearest(name, known) or last}")

@@ -1,0 +1,7 @@
+"""The report: one offline page that is written from a run folder and from nothing else."""
+
+from __future__ import annotations
+
+from lensmith.report.page import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,55 @@
+"""The page: read the run folder, fill the template, write one file that opens anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from lensmith.files import write_atomic, writing
+from lensmith.report import making, results, words
+from lensmith.report.draw import TEMPLATES, draw
+from lensmith.report.source import Source, read_source, text
+
+NAME = "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder from what lies in that folder, and return its path.
+
+    The page is one file: pictures, figures and style are inside, nothing is loaded, no script is in it. A run that
+    is running or stopped gets a page that says so. Raises RunError if the folder is not a run or a file is broken.
+    """
+    folder = Path(folder)
+    page = render(read_source(folder))
+    with writing(folder):
+        write_atomic(folder / NAME, page.encode())
+    return folder / NAME
+
+
+def render(source: Source) -> str:
+    """Return the whole page as text."""
+    run = source.run
+    values = {
+        # Our own file, the only text that enters the page unescaped.
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "name": text(run.get("name")) or source.folder.name,
+        "status": text(run.get("status")),
+        "task": text(run.get("task")),
+        "day": words.date(source.started).partition(",")[0],
+        "lensmith": text(run.get("lensmith")),
+        "format": text(run.get("format")),
+        "opening": results.opening(source),
+        "facts": making.facts(source),
+        "learning": results.learning(source),
+        "confusion": results.confusion(source),
+        "classes": results.classes(source),
+        "measures": results.measures(source),
+        "sureness": results.sureness(source),
+        "examples": making.examples(source),
+        "data": making.data(source),
+        "recipe": making.recipe(source),
+        "environment": making.environment(source),
+        "commands": making.commands(source),
+    }
+    return str(draw("page.html", values))

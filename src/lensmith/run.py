@@ -1,0 +1,234 @@
+"""A run on disk: the only file that knows the names in a run folder (format 1).
+
+Every file appears whole or not at all (written beside its place, synced, renamed); history.csv alone grows line by
+line. An older format stays readable here; a newer one is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensmith.errors import RunError, UsageError, nearest
+from lensmith.files import write_atomic, writing
+
+FORMAT = 1
+HISTORY = (
+    "epoch",
+    "l2",
+    "train_loss",
+    "validation_loss",
+    "train_accuracy",
+    "validation_accuracy",
+    "learning_rate",
+    "seconds",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. `lensmith.train` gives one, `open_run` finds one; every verb takes it or its path."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What run.json says. Raises RunError if it is missing, damaged or of a newer format."""
+        return _read_document(self.folder / "run.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json says; empty until the run has been scored."""
+        path = self.folder / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @property
+    def model_folder(self) -> Path:
+        """Where the model lies."""
+        return self.folder / "model"
+
+    @property
+    def report(self) -> Path:
+        """Where the report lies."""
+        return self.folder / "report.html"
+
+    def update(self, **fields: object) -> None:
+        """Replace top-level fields of run.json."""
+        self.write_json("run.json", {**self.document, **fields})
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write one JSON file; numbers that are not finite become null."""
+        self.write_text(name, json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one text file, whole or not at all."""
+        self.write_bytes(name, text.encode("utf-8", "surrogateescape"))
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write one file, whole or not at all. Raises RunError where the disk is full or cannot be written."""
+        with writing(self.folder):
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, data)
+
+    def write_table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a CSV file with a header."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
+        self.write_text(name, text.getvalue())
+
+    def read_table(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of a CSV file as dictionaries. Raises RunError if it is missing."""
+        path = self.folder / name
+        if not path.exists():
+            raise RunError(f"{self.folder} has no {name}: the run did not get that far. Train again.")
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return list(csv.DictReader(file))
+
+    def append_history(self, row: Mapping[str, object]) -> None:
+        """Add one epoch to history.csv."""
+        path = self.folder / "history.csv"
+        with writing(self.folder), path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, HISTORY, lineterminator="\n", extrasaction="ignore")
+            if file.tell() == 0:
+                table.writeheader()
+            table.writerow(row)
+
+    def write_splits(
+        self, paths: Sequence[str], targets: Sequence[str], splits: Sequence[str], sha256: Sequence[str]
+    ) -> None:
+        """Write splits.csv; copies share a group, which is the number of the first of them."""
+        first: dict[str, int] = {}
+        groups = [
+            first.setdefault(content or path, index)
+            for index, (content, path) in enumerate(zip(sha256, paths, strict=True))
+        ]
+        rows = zip(paths, targets, splits, sha256, groups, strict=True)
+        self.write_table("splits.csv", ("path", "target", "split", "sha256", "group"), rows)
+
+    def write_predictions(
+        self,
+        paths: Sequence[str],
+        targets: np.ndarray,
+        predicted: np.ndarray,
+        probabilities: np.ndarray,
+        classes: Sequence[str],
+    ) -> None:
+        """Write predictions.csv: one row a held-out picture, probabilities (n, k) with six digits."""
+        rows = (
+            (path, classes[target], classes[answer], f"{row[answer]:.6f}", *(f"{p:.6f}" for p in row))
+            for path, target, answer, row in zip(paths, targets, predicted, probabilities, strict=True)
+        )
+        header = ("path", "target", "predicted", "confidence", *(f"p:{name}" for name in classes))
+        self.write_table("predictions.csv", header, rows)
+
+
+def create_run(out: Path, name: str | None, stem: str, document: Mapping[str, object]) -> Run:
+    """Make a new run folder holding run.json; a free name `stem-N` is made where none is given."""
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        folder = _claim(out, name, stem)
+    run = Run(folder)
+    started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        run.write_json("run.json", {"format": FORMAT, "name": folder.name, "started": started, **document})
+    except BaseException:
+        discard(run)
+        raise
+    return run
+
+
+def require_free(out: Path, name: str | None) -> None:
+    """Raise UsageError early if `name` is impossible or a run of that name exists."""
+    if name is None:
+        return
+    if not name.strip() or Path(name).name != name or name in (".", ".."):
+        raise UsageError(f"name is {name!r}; it must be a plain folder name. Try --name first-run.")
+    if (out / name).exists():
+        raise UsageError(
+            f"a run named {name!r} already exists in {out}. Choose another --name, or remove it."
+        )
+
+
+def _claim(out: Path, name: str | None, stem: str) -> Path:
+    """Make the folder; making it is what decides between two runs that want the same name."""
+    if name is not None:
+        require_free(out, name)
+        (out / name).mkdir()
+        return out / name
+    number = 1
+    while True:
+        try:
+            (out / f"{stem}-{number}").mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return out / f"{stem}-{number}"
+
+
+def discard(run: Run) -> None:
+    """Remove a run that holds nothing worth keeping."""
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def open_run(place: Run | str | Path, out: Path = Path("runs")) -> Run:
+    """Return the run at a path, or of that name in `out`. Raises RunError naming near ones if there is none."""
+    if isinstance(place, Run):
+        return place
+    for folder in (Path(place), out / place):
+        if (folder / "run.json").is_file():
+            return Run(folder)
+    there = [run.name for run in list_runs(out)]
+    known = f" Runs in {out}: {', '.join(there[:8])}." if there else f" There are no runs in {out}."
+    raise RunError(f"no run at {str(place)!r} (no run.json there).{nearest(str(place), there) or known}")
+
+
+def list_runs(out: Path) -> list[Run]:
+    """Return the runs in a folder, the newest first."""
+    found = [Run(path.parent) for path in out.glob("*/run.json")]
+    return sorted(found, key=lambda run: (run.folder / "run.json").stat().st_mtime, reverse=True)
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        number = document["format"]
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing: {path.parent} is no run folder.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}). Train again.") from error
+    if number > FORMAT:
+        raise RunError(
+            f"{path} has format {number}; this lensmith reads up to {FORMAT}. Install a newer lensmith."
+        )
+    return dict(document)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _finite(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value

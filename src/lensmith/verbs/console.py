@@ -1,0 +1,73 @@
+"""What a verb says while it works: bars on a terminal, plain lines elsewhere, nothing when quiet; all on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Console:
+    """Says lines and shows progress. NO_COLOR and a stream that is no terminal are honoured."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[..., None]]:
+        """Yield `advance(done, note="")`; the bar or the lines end with the block."""
+        if self.quiet:
+            yield _silent
+        elif self._terminal:
+            with _bar(what, total) as advance:
+                yield advance
+        else:
+            yield _lines(what, total)
+
+
+def _silent(done: int, note: str = "") -> None:
+    pass
+
+
+def _lines(what: str, total: int) -> Callable[..., None]:
+    start = said = time.monotonic()
+
+    def advance(done: int, note: str = "") -> None:
+        nonlocal said
+        now = time.monotonic()
+        if done >= total or now - said >= SECONDS_BETWEEN_LINES:
+            said = now
+            print(
+                f"{what} {done}/{total} {note} {now - start:.1f} s".replace("  ", " "),
+                file=sys.stderr,
+                flush=True,
+            )
+
+    return advance
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[..., None]]:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=RichConsole(stderr=True), transient=False) as bars:
+        task = bars.add_task(what, total=total, note="")
+        yield lambda done, note="": bars.update(task, completed=done, note=note)

@@ -1,0 +1,118 @@
+"""`lensmith evaluate`: a run's model scored again on its held-out pictures, or on new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensmith.data.dataset import Dataset
+from lensmith.data.folders import open_folder
+from lensmith.data.store import Store
+from lensmith.errors import DataError, RunError
+from lensmith.model import Model, load_model
+from lensmith.run import Run, open_run
+from lensmith.verbs.console import Console
+from lensmith.verbs.score import score_split
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model made of a set of pictures: `metrics` as in metrics.json, and the rows of predictions.csv."""
+
+    data: str
+    split: str
+    metrics: dict[str, Any]
+    verdict: str
+    paths: tuple[str, ...]
+    targets: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form that --json prints."""
+        return {
+            "data": self.data,
+            "split": self.split,
+            "verdict": self.verdict,
+            "metrics": self.metrics,
+            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+        }
+
+
+def evaluate(
+    run: Run | str | Path,
+    data: str | Path | None = None,
+    *,
+    engine: str = "",
+    device: str = "auto",
+    out: str | Path = "runs",
+    quiet: bool = False,
+) -> Evaluation:
+    """Score a run's model and return an Evaluation; nothing in the run is changed.
+
+    run: a run, its folder, or its name in `out`. data: a folder with one sub-folder a class, named as in training
+    (None: the run's own held-out pictures, which must still be where they were, unchanged).
+    engine: openvino or torch (default: the one the model was trained with). device: auto, cpu, cuda or mps.
+    out: the folder of runs. quiet: say nothing.
+
+    Raises RunError (no such run, held-out pictures gone or changed), DataError (unknown class folders, nothing
+    readable).
+    """
+    found, console, store = open_run(run, Path(out)), Console(quiet), Store()
+    model = load_model(found.model_folder, store, engine=engine, device=device)
+    if data is None:
+        split = str(found.document["held_out"])
+        dataset = _held_out(found, model, split, store)
+    else:
+        split, dataset = "new", open_folder(Path(data).expanduser().resolve(), model.task.classes)
+    with console.progress("pictures", len(dataset.paths)) as advance:
+        answers = score_split(model, dataset, np.arange(len(dataset.paths)), store, advance=advance)
+    if not answers.paths:
+        raise DataError(f"none of the {len(dataset.paths)} pictures in {dataset.root} can be read.")
+    seed = int(found.document["seed"])
+    metrics = model.task.score(answers.targets, answers.probabilities, seed)
+    return Evaluation(
+        data=str(dataset.root),
+        split=split,
+        metrics=metrics,
+        verdict=model.task.verdict(metrics, "test" if data is not None else split),
+        paths=answers.paths,
+        targets=answers.targets,
+        predicted=model.task.decode(answers.probabilities),
+        probabilities=answers.probabilities,
+        classes=model.task.classes,
+        unreadable=tuple((record.path, record.reason) for record in answers.unreadable),
+    )
+
+
+def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
+    """Return the run's held-out pictures as a data set, after making sure that they are the same files."""
+    root = Path(run.document["request"]["data"])
+    rows = [row for row in run.read_table("splits.csv") if row["split"] == split]
+    classes = {name: index for index, name in enumerate(model.task.classes)}
+    for row in rows:
+        try:
+            same = store.file_sha256(root / row["path"]) == row["sha256"]
+        except OSError as error:
+            raise RunError(
+                f"the held-out picture {row['path']} is no longer in {root} ({error.strerror}). Put the pictures back, "
+                f"or name a folder: lensmith evaluate {run.folder} FOLDER."
+            ) from error
+        if not same:
+            raise RunError(
+                f"the held-out picture {row['path']} in {root} has changed since the run. Train again."
+            )
+    return Dataset(
+        root=root,
+        task="classification",
+        classes=model.task.classes,
+        paths=tuple(row["path"] for row in rows),
+        targets=np.array([classes[row["target"]] for row in rows], np.int64),
+        given=(split,) * len(rows),
+        not_pictures=(),
+    )

@@ -1,0 +1,51 @@
+"""A model's answers for part of a data set, by way of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lensmith.data.dataset import Dataset
+from lensmith.data.read import Files, Record
+from lensmith.data.store import Store
+from lensmith.model import Model
+from lensmith.training.features import extract
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Paths, targets (n,) and probabilities (n, k) of the readable pictures; the records of the others."""
+
+    paths: tuple[str, ...]
+    targets: np.ndarray
+    probabilities: np.ndarray
+    unreadable: tuple[Record, ...]
+
+
+def score_split(
+    model: Model,
+    dataset: Dataset,
+    chosen: np.ndarray,
+    store: Store,
+    *,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Answers:
+    """Return the model's answers for the chosen positions of a data set; stored features are not made again."""
+    paths = [dataset.paths[index] for index in chosen]
+    found = extract(
+        Files(dataset.root, paths, store),
+        model.base.preprocessing,
+        model.base.key,
+        model.chosen.engine,
+        store,
+        advance=advance,
+    )
+    good = np.array([not record.reason for record in found.records], bool)
+    return Answers(
+        paths=tuple(path for path, fine in zip(paths, good, strict=True) if fine),
+        targets=dataset.targets[chosen][good],
+        probabilities=model.task.probabilities(model.head.logits(found.values[good])),
+        unreadable=tuple(record for record in found.records if record.reason),
+    )
