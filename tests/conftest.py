@@ -52,7 +52,9 @@ def draw_shape(kind: str, number: int, size: int) -> Image.Image:
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
-def write_shapes(folder: Path, each: int = 30, size: int = 32, kinds: tuple[str, ...] = ("cross", "disc", "square")) -> Path:
+def write_shapes(
+    folder: Path, each: int = 30, size: int = 32, kinds: tuple[str, ...] = ("cross", "disc", "square")
+) -> Path:
     for kind in kinds:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for number in range(each):

@@ -193,7 +193,7 @@ def test_split_is_stratified_seeded_and_keeps_copies_together(make_shapes: Calla
     folder = make_shapes(each=20)
     for number in range(8):
         shutil.copy(folder / "disc" / f"{number:03d}.png", folder / "disc" / f"copy{number}.png")
-    names, found = split_of(folder, tmp_path)
+    names, _ = split_of(folder, tmp_path)
     for kind in ("cross", "square"):
         parts = [part for path, part in names.items() if path.startswith(kind)]
         assert sorted(set(parts)) == ["test", "train", "validation"]

@@ -200,6 +200,12 @@ def test_transparency_lies_over_white() -> None:
     alpha = pair[..., 1] / 255
     expected = pair[..., 0] * alpha + 255 * (1 - alpha)
     assert np.abs(values(decode_picture(png(8, 4, pair)))[..., 0] - expected).max() <= 0.51
+    data = bytearray(saved(Image.frombytes("LA", (40, 40), pair.tobytes()), "TIFF"))
+    extra = data.index(struct.pack("<HHI", 338, 3, 1))
+    data[extra + 8] = 1  # associated alpha: the greys are already multiplied
+    faint = pair[..., 0] > pair[..., 1]  # not possible for such a picture
+    gap = values(decode_picture(bytes(data)))[..., 0] - (pair[..., 0] + 255.0 - pair[..., 1])
+    assert np.abs(gap[~faint]).max() <= 2
     premultiplied = Image.fromarray(rgba).convert("RGBa")
     data = bytearray(saved(Image.frombytes("RGBA", (40, 40), premultiplied.tobytes()), "TIFF"))
     extra = data.index(struct.pack("<HHI", 338, 3, 1))

@@ -121,7 +121,10 @@ def test_a_wrong_conversion_is_refused_and_torch_takes_over(tmp_path: Path) -> N
     convert_into = tmp_path / "bases" / "key"
     convert_into.mkdir(parents=True)
     convert(module(seed=0), SIZE, convert_into)
-    np.savez(convert_into / "check.npz", reference=collect(TorchEngine(module(seed=1), "cpu").run(check_pictures(16, SIZE))).features)
+    np.savez(
+        convert_into / "check.npz",
+        reference=collect(TorchEngine(module(seed=1), "cpu").run(check_pictures(16, SIZE))).features,
+    )
     trust.write_trust(convert_into, trust.check(convert_into, SIZE))
     chosen = choose_engine("key", SIZE, store, module)
     assert chosen.engine.name == "torch"

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import draw_shape
 
+from conftest import draw_shape
 from lensmith.networks.convnet import Convnet
 from lensmith.networks.heads import Classifier
 from lensmith.training.diagnosis import Point, diagnose

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from lensmith.training.head import Examples, HeadSettings, _adam, _gradients, fi
 
 def random_head(widths: tuple[int, ...]) -> Head:
     random = generator(1, "test", *widths)
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(pairwise(widths))
     return Head(
         tuple(random.normal(0, 0.5, pair).astype(np.float32) for pair in pairs),
         tuple(random.normal(0, 0.1, pair[1]).astype(np.float32) for pair in pairs),

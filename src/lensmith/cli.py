@@ -23,9 +23,7 @@ app = typer.Typer(
     epilog="Begin with: lensmith demo. Then: lensmith train YOUR-FOLDER.",
 )
 
-Data = Annotated[
-    Path, typer.Argument(help="A folder with one sub-folder a class, or train, validation, test of such.")
-]
+Data = Annotated[Path, typer.Argument(help="A folder with one sub-folder a class, or train, validation, test of such.")]
 RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or the name of a run in --out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -70,7 +68,7 @@ def options(
 
 @app.command(epilog="Example: lensmith check photos/ --json")
 def check(data: Data, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """What is in a folder of pictures, and what is wrong with it."""
+    """What is in a folder, and what is wrong with it."""
     from lensmith.verbs import show
 
     found = lensmith.check(data, quiet=quiet)
@@ -84,9 +82,7 @@ def train(
     data: Data,
     network: Annotated[
         str | None,
-        typer.Option(
-            help="torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5, module:factory. [mobilenet_v2]"
-        ),
+        typer.Option(help="torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5, module:factory. [mobilenet_v2]"),
     ] = None,
     weights: Annotated[
         str, typer.Option(help="auto, none, a published name, or a .safetensors or .pth file.")
@@ -102,6 +98,9 @@ def train(
     dropout: Annotated[float, typer.Option(help="Share dropped in the hidden layers.")] = 0.5,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels that the network sees.")] = None,
     resize: Annotated[str, typer.Option(help="crop, squash or pad.")] = "crop",
+    crop: Annotated[
+        float | None, typer.Option(help="Part of the short side that resize crop keeps. [as the weights expect]")
+    ] = None,
     interpolation: Annotated[str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the pictures.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
@@ -116,7 +115,7 @@ def train(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train on a folder of pictures: a run folder with model, metrics, curves and report.html."""
+    """Train on a folder: model, metrics, report.html."""
     from lensmith.verbs import show
 
     run = lensmith.train(
@@ -130,6 +129,7 @@ def train(
         dropout=dropout,
         image_size=image_size,
         resize=resize,
+        crop=crop,
         interpolation=interpolation,
         epochs=epochs,
         batch_size=batch_size,
@@ -146,9 +146,7 @@ def train(
     _print_json(show.run_as_dict(run)) if as_json else show.run(run)
 
 
-@app.command(
-    epilog="Examples: lensmith evaluate first    lensmith evaluate first other-photos/ --csv answers.csv"
-)
+@app.command(epilog="Examples: lensmith evaluate first    lensmith evaluate first other-photos/ --csv answers.csv")
 def evaluate(
     run: RunPlace,
     data: Annotated[
@@ -161,7 +159,7 @@ def evaluate(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run's model, with intervals, on its held-out pictures or on new ones."""
+    """Score a run's model, with intervals."""
     from lensmith.verbs import show
 
     found = lensmith.evaluate(run, data, engine=engine, device=device, out=out, quiet=quiet)
@@ -170,9 +168,7 @@ def evaluate(
     _print_json(found.as_dict()) if as_json else show.evaluation(found)
 
 
-@app.command(
-    epilog="Examples: lensmith predict first new.jpg    lensmith predict first inbox/ --csv > answers.csv"
-)
+@app.command(epilog="Examples: lensmith predict first new.jpg    lensmith predict first inbox/ --csv > answers.csv")
 def predict(
     run: RunPlace,
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
@@ -183,7 +179,7 @@ def predict(
     out: Out = Path("runs"),
     quiet: Quiet = False,
 ) -> None:
-    """What a run's model says of pictures; exit 1 if any of them cannot be read."""
+    """What a run's model says of pictures."""
     from lensmith.verbs import show
 
     if as_json and as_csv:
@@ -229,7 +225,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove it all; it can be made again.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What is stored between runs: hashes, features, converted bases."""
+    """What is stored between runs."""
     from lensmith.verbs import show
 
     found = lensmith.cache(clear=clear)
@@ -247,7 +243,7 @@ def demo(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole way in under a minute, no network needed: 1,797 handwritten digits, trained from scratch."""
+    """The whole way in a minute, with no download."""
     from lensmith.verbs import show
 
     run = lensmith.demo(folder=folder, out=out, seed=seed, quiet=quiet)

@@ -53,8 +53,8 @@ class Findings:
         for name, number in zip(dataset.classes, self.class_sizes(dataset).tolist(), strict=True):
             if number < FEWEST_A_CLASS:
                 raise DataError(
-                    f"class {name!r} has {number} usable picture{'' if number == 1 else 's'}; at least {FEWEST_A_CLASS} are "
-                    f"needed, {FEW_A_CLASS} or more are better. Add pictures or remove the folder."
+                    f"class {name!r} has {number} usable picture{'' if number == 1 else 's'}; at least "
+                    f"{FEWEST_A_CLASS} are needed, {FEW_A_CLASS} or more are better. Add pictures or remove the folder."
                 )
 
     def class_sizes(self, dataset: Dataset) -> np.ndarray:
@@ -97,9 +97,7 @@ def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
     """Return the findings for a data set whose files have been read (`records[i]` belongs to `dataset.paths[i]`)."""
     unreadable = tuple((index, record.reason) for index, record in enumerate(records) if record.reason)
     copies = _copies(records)
-    contradictions = tuple(
-        group for group in copies if len({int(dataset.targets[index]) for index in group}) > 1
-    )
+    contradictions = tuple(group for group in copies if len({int(dataset.targets[index]) for index in group}) > 1)
     leaks = tuple(group for group in copies if group not in contradictions and _leaks(dataset, group))
     left_out = dict(unreadable)
     for group in contradictions:
@@ -119,9 +117,7 @@ def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
         leaks=leaks,
         left_out=tuple(sorted(left_out.items())),
         warnings=tuple(_warnings(dataset, keep, contradictions, leaks)),
-        median_size=(round(median(w for w, _ in sizes)), round(median(h for _, h in sizes)))
-        if sizes
-        else (0, 0),
+        median_size=(round(median(w for w, _ in sizes)), round(median(h for _, h in sizes))) if sizes else (0, 0),
     )
 
 
@@ -158,16 +154,17 @@ def _warnings(
         )
     if contradictions:
         said.append(
-            f"{len(contradictions)} picture{'s' * (len(contradictions) > 1)} stand under two classes at once: left out. "
-            f"Decide which class is right."
+            f"{_pictures(len(contradictions))} under two classes at once: left out. Decide which class is right."
         )
     if leaks:
         said.append(
-            f"{len(leaks)} held-out picture{'s' * (len(leaks) > 1)} also stand in the training folder: the training "
-            f"copies are left out, so that the score is honest."
+            f"{_pictures(len(leaks))} both in the held-out split and in the training folder: the training copies are "
+            f"left out, so that the score is honest."
         )
     if dataset.without_class:
-        said.append(
-            f"{len(dataset.without_class)} pictures lie beside the class folders and belong to no class."
-        )
+        said.append(f"{len(dataset.without_class)} pictures lie beside the class folders and belong to no class.")
     return said
+
+
+def _pictures(count: int) -> str:
+    return "1 picture stands" if count == 1 else f"{count} pictures stand"

@@ -57,9 +57,7 @@ def split(dataset: Dataset, findings: Findings, seed: int) -> Splits:
     return _checked(Splits(names, stopping, held_out), dataset)
 
 
-def _carve(
-    names: np.ndarray, part: str, share: float, dataset: Dataset, findings: Findings, seed: int
-) -> None:
+def _carve(names: np.ndarray, part: str, share: float, dataset: Dataset, findings: Findings, seed: int) -> None:
     """Move `share` of every class from train to `part`, in place; a class of one stays in train."""
     for target in range(len(dataset.classes)):
         members = np.flatnonzero((names == "train") & (dataset.targets == target))
@@ -90,7 +88,5 @@ def _checked(splits: Splits, dataset: Dataset) -> Splits:
     missing = set(range(len(dataset.classes))) - set(dataset.targets[splits.indices("train")].tolist())
     if missing:
         named = ", ".join(sorted(dataset.classes[index] for index in missing)[:5])
-        raise DataError(
-            f"no training pictures for: {named}. Add some to the train folder, or remove the class."
-        )
+        raise DataError(f"no training pictures for: {named}. Add some to the train folder, or remove the class.")
     return splits

@@ -31,9 +31,7 @@ FORMAT = 1
 def cache_folder() -> Path:
     """Return the folder of the store: $LENSMITH_CACHE, else the platform's cache folder."""
     given = os.environ.get("LENSMITH_CACHE")
-    return (
-        Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("lensmith", appauthor=False))
-    )
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("lensmith", appauthor=False))
 
 
 def digest(*parts: object) -> str:
@@ -69,9 +67,7 @@ class Table:
             self._connection = sqlite3.connect(path, timeout=30)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.execute(
-                f"CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID"
-            )
+            self._connection.execute(f"CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
             os.utime(path)
         except (sqlite3.Error, OSError):
             self.close()
@@ -86,9 +82,7 @@ class Table:
             for start in range(0, len(keys), KEYS_A_QUERY):
                 part = keys[start : start + KEYS_A_QUERY]
                 marks = ",".join("?" * len(part))
-                for row in self._connection.execute(
-                    f"SELECT {names} FROM rows WHERE key IN ({marks})", list(part)
-                ):
+                for row in self._connection.execute(f"SELECT {names} FROM rows WHERE key IN ({marks})", list(part)):
                     found[row[0]] = row[1:]
         except sqlite3.Error:
             self.close()
@@ -149,15 +143,11 @@ class Store:
 
     def files(self) -> Table:
         """Return the table `path -> size, mtime_ns, sha256`: hashing is remembered while size and time stand."""
-        return Table(
-            self.folder / "files" / f"hashes-{FORMAT}.sqlite", "size INTEGER, mtime_ns INTEGER, sha256 TEXT"
-        )
+        return Table(self.folder / "files" / f"hashes-{FORMAT}.sqlite", "size INTEGER, mtime_ns INTEGER, sha256 TEXT")
 
     def outcomes(self, policy: str) -> Table:
         """Return the table `sha256 -> width, height, reason` of what decoding said (reason is empty if readable)."""
-        return Table(
-            self.folder / "files" / f"outcomes-{policy}.sqlite", "width INTEGER, height INTEGER, reason TEXT"
-        )
+        return Table(self.folder / "files" / f"outcomes-{policy}.sqlite", "width INTEGER, height INTEGER, reason TEXT")
 
     def rows(self, kind: str, key: str) -> Table:
         """Return a table `sha256 -> data` of equally long float32 rows, such as the features of one base."""

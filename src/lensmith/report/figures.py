@@ -47,6 +47,7 @@ def lens(share: float | None, split: str) -> Markup:
     Rays that miss are the outer ones, as in a real lens. With share None the rays end in the lens.
     """
     axis, middle, focus, spacing = 130.0, 236.0, 604.0, 9.4
+    share = share if share is not None and 0 <= share <= 1 else None
     missing = RAYS - round(RAYS * share) if share is not None else 0
     # From the outermost pair inwards, upper and lower in turn.
     heights = [side * spacing * (place + 0.5) for place in reversed(range(RAYS // 2)) for side in (-1, 1)]
@@ -103,8 +104,10 @@ def curves(kind: str, name: str, lines: Sequence[Line], kept: float | None, shar
         return Markup("")
     xs, ys = [x for x, _ in points], [y for _, y in points]
     first, last = min(xs), max(max(xs), min(xs) + 1)
-    ticks = nice_ticks(min(ys) if shares else 0.0, max(ys))
-    low, high = (ticks[0], min(ticks[-1], 1.0)) if shares else (ticks[0], ticks[-1])
+    # Losses start at 0; shares show at least a twentieth, so that noise is not blown up, and end at 1.
+    ticks = nice_ticks(min(*ys, max(ys) - 0.05) if shares else min(*ys, 0.0), max(ys))
+    ticks = [tick for tick in ticks if tick <= 1] if shares and max(ys) <= 1 else ticks
+    low, high = ticks[0], ticks[-1]
     left, right, top, bottom = 44.0, 372.0, 36.0, 222.0
 
     def x_at(x: float) -> float:
@@ -133,9 +136,7 @@ def curves(kind: str, name: str, lines: Sequence[Line], kept: float | None, shar
             "xs": [
                 {"at": x_at(x), "text": f"{x:g}"} for x in nice_ticks(first, last, whole=True) if first <= x <= last
             ],
-            "ys": [
-                {"at": y_at(y), "text": f"{100 * y:g}{words.THIN}%" if shares else f"{y:g}"} for y in ticks if y <= high
-            ],
+            "ys": [{"at": y_at(y), "text": f"{100 * y:g}{words.THIN}%" if shares else f"{y:g}"} for y in ticks],
             "frame": {"left": left, "right": right, "top": top, "bottom": bottom},
             "names": {line.style: line.name for line in lines},
             "ends": [_end(line, shares) for line in lines if line.style != "other"],

@@ -155,7 +155,10 @@ def data(source: Source) -> Values | None:
 
 def recipe(source: Source) -> Values | None:
     """The settings chosen for the user with the reason for each, then all the others."""
-    settings, reasons = mapping(source.run.get("recipe")), mapping(source.run.get("reasons"))
+    settings, reasons = dict(mapping(source.run.get("recipe"))), mapping(source.run.get("reasons"))
+    # Without a word on the licence it is unknown, which is not the same as none.
+    if "weights_licence" in settings and not settings["weights_licence"]:
+        settings["weights_licence"] = "not known" if settings.get("weights") else "no weights"
     if not settings and not reasons:
         return None
     explained = [

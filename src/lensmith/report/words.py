@@ -117,7 +117,11 @@ def label(key: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a text; a full stop between quotation marks, as in a class name, ends none."""
+    """Return the sentences of a text; a full stop between quotation marks, as in a class name, ends none.
+
+    A number and its per cent sign are kept on one line.
+    """
+    text = text.replace(" %", f"{THIN}%")
     found, start = [], 0
     for end in re.finditer(r"[.!?] (?=[A-Z\"])", text):
         if text.count('"', 0, end.start()) % 2 == 0:
@@ -133,7 +137,8 @@ def setting(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g}"
+        small = 1e-7 <= abs(value) < 1e-4
+        return f"{value:.9f}".rstrip("0") if small else f"{value:g}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(setting(item) for item in value)
     if isinstance(value, dict):

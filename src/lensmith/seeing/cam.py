@@ -7,9 +7,7 @@ import numpy as np
 from lensmith.engines.head import Head
 
 
-def grad_cam(
-    head: Head, pool: str, features: np.ndarray, maps: np.ndarray, classes: np.ndarray
-) -> np.ndarray:
+def grad_cam(head: Head, pool: str, features: np.ndarray, maps: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return (n, h, w) float32 >= 0: how much each place spoke for class `classes[i]` of picture i.
 
     Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2): channels weighted by the spatial mean of the gradient of the score

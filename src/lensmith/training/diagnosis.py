@@ -30,13 +30,10 @@ def diagnose(series: Sequence[Point], kept: int, epochs: int, baseline: float) -
     best = next(point for point in series if point.number == kept)
     last = series[-1]
     said = []
-    if (
-        best.train_accuracy < max(LEARNED, baseline + GAP)
-        and best.train_accuracy - best.validation_accuracy < GAP
-    ):
+    if best.train_accuracy < max(LEARNED, baseline + GAP) and best.train_accuracy - best.validation_accuracy < GAP:
         said.append(
-            f"Under-fitting: it gets only {_percent(best.train_accuracy)} of the pictures it learned from right. Let it "
-            f"train longer, use a larger network, larger pictures or another base."
+            f"Under-fitting: it gets only {_percent(best.train_accuracy)} of the pictures it learned from right. "
+            f"Let it train longer, use a larger network, larger pictures or another base."
         )
     if best.train_accuracy - best.validation_accuracy >= GAP:
         said.append(
@@ -51,14 +48,10 @@ def diagnose(series: Sequence[Point], kept: int, epochs: int, baseline: float) -
                 "does not fall. It grows too sure of its mistakes; its probabilities are worth less than its answers."
             )
         else:
-            said.append(
-                "After the kept epoch it began to learn its training pictures by heart; that part was dropped."
-            )
+            said.append("After the kept epoch it began to learn its training pictures by heart; that part was dropped.")
     if kept == epochs:
         said.append("The last epoch was the best one: it was still getting better. Give it more by --epochs.")
-    return said or [
-        "Training went well: training and validation stay close together, and it stopped in time."
-    ]
+    return said or ["Training went well: training and validation stay close together, and it stopped in time."]
 
 
 def _percent(share: float) -> str:

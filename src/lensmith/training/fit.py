@@ -65,9 +65,7 @@ def fit(network: nn.Module, train: Pixels, stopping: Pixels, settings: FitSettin
             validation_accuracy=validation_right / max(len(stopping.chosen), 1),
             learning_rate=rate,
             seconds=time.perf_counter() - start,
-            state={
-                name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()
-            },
+            state={name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()},
         )
 
 

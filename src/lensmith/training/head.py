@@ -42,9 +42,7 @@ class Examples:
     targets: np.ndarray
 
 
-def fit_head(
-    train: Examples, stopping: Examples, classes: int, l2: float, settings: HeadSettings
-) -> Iterator[Epoch]:
+def fit_head(train: Examples, stopping: Examples, classes: int, l2: float, settings: HeadSettings) -> Iterator[Epoch]:
     """Yield an Epoch after every pass over `train`, at most `settings.epochs`; endless training is the caller's to end.
 
     The loss is the mean cross-entropy plus l2 / 2 times the squared weights (biases are free).
@@ -130,12 +128,8 @@ def _gradients(
     values, masks = [x], []
     for index in range(0, len(parameters) - 2, 2):
         hidden = np.maximum(values[-1] @ parameters[index] + parameters[index + 1], 0)
-        if (
-            noise is not None
-        ):  # inverted dropout: what is left is made larger, so that prediction needs no change
-            masks.append(
-                (noise.random(hidden.shape, np.float32) >= dropout).astype(np.float32) / (1 - dropout)
-            )
+        if noise is not None:  # inverted dropout: what is left is made larger, so that prediction needs no change
+            masks.append((noise.random(hidden.shape, np.float32) >= dropout).astype(np.float32) / (1 - dropout))
             hidden *= masks[-1]
         values.append(hidden)
     logits = values[-1] @ parameters[-2] + parameters[-1]

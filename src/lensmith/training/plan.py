@@ -42,9 +42,7 @@ class Plan:
         there = pretrained.read_tensors(self.weights)
         missing = [name for name in self.tensors if name not in there]
         if missing:
-            raise WeightsError(
-                f"{self.weights} no longer holds {missing[0]}; was it replaced? Use the file of before."
-            )
+            raise WeightsError(f"{self.weights} no longer holds {missing[0]}; was it replaced? Use the file of before.")
         return Base(self.network, self.cut, pool, preprocessing, {name: there[name] for name in self.tensors})
 
     def features(self, pool: str) -> int:

@@ -39,6 +39,7 @@ class Request:
     dropout: float = 0.5
     image_size: int | None = None
     resize: str = "crop"
+    crop: float | None = None
     interpolation: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -64,13 +65,13 @@ class Request:
         )
         rate = self.learning_rate
         _require(rate is None or 0 < rate <= 10, "learning_rate", rate, "above 0, up to 10. Try 0.001")
+        crop = self.crop
+        _require(crop is None or 0.1 <= crop <= 1, "crop", crop, "0.1 to 1, the part of the short side kept. Try 1")
         size = self.image_size
         _require(size is None or 1 <= size <= 4096, "image_size", size, "1 to 4096. Try 224")
         _require(self.patience >= 1, "patience", self.patience, "1 or more. Try 10")
         _require(self.min_delta >= 0, "min_delta", self.min_delta, "0 or more. Try 0.001")
-        _require(
-            all(width >= 1 for width in self.dense or ()), "dense", self.dense, "widths of 1 or more. Try 256"
-        )
+        _require(all(width >= 1 for width in self.dense or ()), "dense", self.dense, "widths of 1 or more. Try 256")
         _require(-(2**63) <= self.seed < 2**63, "seed", self.seed, "a 64-bit number. Try 0")
 
 
@@ -125,13 +126,11 @@ def resolve(request: Request, dataset: Dataset, store: Store, say: Callable[[str
     if plan is None:
         plan = _random(request, dataset, store, reasons)
     recipe = "scratch" if plan.weights is None else "features"
-    fitted = (
-        _scratch(request, dataset, reasons) if recipe == "scratch" else _features(request, dataset, reasons)
-    )
+    fitted = _scratch(request, dataset, reasons) if recipe == "scratch" else _features(request, dataset, reasons)
     pool = request.pool or _default_pool(plan, recipe)
     dense = request.dense if request.dense is not None else plan.contract.dense if recipe == "scratch" else ()
     interpolation = request.interpolation or plan.contract.interpolation
-    crop = plan.contract.crop if request.resize == "crop" and recipe == "features" else 1.0
+    crop = _crop(request, plan, recipe)
     preprocessing = Preprocessing(
         image_size=plan.image_size,
         mean=plan.contract.mean or (0.0, 0.0, 0.0),
@@ -163,15 +162,11 @@ def resolve(request: Request, dataset: Dataset, store: Store, say: Callable[[str
     return Resolved(chosen, plan, reasons, preprocessing)
 
 
-def _pretrained(
-    request: Request, store: Store, say: Callable[[str], None], reasons: dict[str, str]
-) -> Plan | None:
+def _pretrained(request: Request, store: Store, say: Callable[[str], None], reasons: dict[str, str]) -> Plan | None:
     """Return the plan of a pretrained base, or None where there are no weights and the user did not insist."""
     if request.weights == "none":
         if request.recipe == "features":
-            raise UsageError(
-                "recipe features needs pretrained weights, but weights is none. Try --recipe scratch."
-            )
+            raise UsageError("recipe features needs pretrained weights, but weights is none. Try --recipe scratch.")
         reasons["recipe"] = "Trained from scratch, since --weights none was asked for."
         return None
     network = request.network or DEFAULT_PRETRAINED
@@ -235,6 +230,15 @@ def _scratch(request: Request, dataset: Dataset, reasons: dict[str, str]) -> dic
         "l2": (),
         "weight_decay": 0.05,
     }
+
+
+def _crop(request: Request, plan: Plan, recipe: str) -> float:
+    """Return the part of the short side that is kept: what the weights were made for, or all of it."""
+    if request.resize != "crop":
+        return 1.0
+    if request.crop is not None:
+        return request.crop
+    return plan.contract.crop if recipe == "features" else 1.0
 
 
 def _default_pool(plan: Plan, recipe: str) -> str:

@@ -29,9 +29,7 @@ def start(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(counter(recipe.seed, "weights"))
         base, _ = assemble(recipe.network, recipe.cut, recipe.image_size)
-        network = Classifier(
-            base, plan.features(recipe.pool), classes, recipe.pool, recipe.dense, recipe.dropout
-        )
+        network = Classifier(base, plan.features(recipe.pool), classes, recipe.pool, recipe.dense, recipe.dropout)
     settings = FitSettings(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,

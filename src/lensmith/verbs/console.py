@@ -7,8 +7,31 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by step, for run.json."""
+
+    started: float = field(default_factory=time.perf_counter)
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time of the block to a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.steps[name] = round(self.steps.get(name, 0.0) + time.perf_counter() - start, 3)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the seconds since the start, and those of the steps."""
+        return {"seconds": round(time.perf_counter() - self.started, 3), "steps": self.steps}
 
 
 class Console:

@@ -11,9 +11,7 @@ from lensmith.verbs.console import Console
 from lensmith.verbs.train import train
 
 
-def demo(
-    *, folder: str | Path = "lensmith-demo", out: str | Path = "runs", seed: int = 0, quiet: bool = False
-) -> Run:
+def demo(*, folder: str | Path = "lensmith-demo", out: str | Path = "runs", seed: int = 0, quiet: bool = False) -> Run:
     """Write scikit-learn's 1,797 handwritten digits as an image folder, train on them from scratch, return the run.
 
     folder: where the pictures go (`folder`/digits). out: the folder of runs. seed: as in train. quiet: say nothing.

@@ -104,9 +104,7 @@ def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
                 f"or name a folder: lensmith evaluate {run.folder} FOLDER."
             ) from error
         if not same:
-            raise RunError(
-                f"the held-out picture {row['path']} in {root} has changed since the run. Train again."
-            )
+            raise RunError(f"the held-out picture {row['path']} in {root} has changed since the run. Train again.")
     return Dataset(
         root=root,
         task="classification",

@@ -95,9 +95,7 @@ def predictions_csv(found: Sequence[Prediction]) -> None:
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["path", "predicted", "confidence", "error", *(f"p:{name}" for name in classes)])
     for prediction in found:
-        shares = [
-            f"{prediction.probabilities[name]:.6f}" if not prediction.reason else "" for name in classes
-        ]
+        shares = [f"{prediction.probabilities[name]:.6f}" if not prediction.reason else "" for name in classes]
         confidence = "" if prediction.reason else f"{prediction.confidence:.6f}"
         table.writerow([prediction.path, prediction.predicted, confidence, prediction.reason, *shares])
 
@@ -126,9 +124,7 @@ def check(found: Check) -> None:
         f"{report['pictures']} pictures in {len(found.dataset.classes)} classes, mostly about {width} x {height} pixels"
     )
     counts = found.dataset.counts()
-    splits = [
-        name for name in ("", "train", "validation", "test") if any(name in row for row in counts.values())
-    ]
+    splits = [name for name in ("", "train", "validation", "test") if any(name in row for row in counts.values())]
     print(f"\n  {'class':<24}" + "".join(f"{name or 'pictures':>12}" for name in splits))
     for name, row in list(counts.items())[:MOST_ROWS]:
         print(f"  {name[:24]:<24}" + "".join(f"{row.get(split, 0):>12}" for split in splits))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,8 @@ from lensmith.data.audit import Findings, audit
 from lensmith.data.dataset import Dataset
 from lensmith.data.folders import open_folder
 from lensmith.data.preprocess import Preprocessing
-from lensmith.data.read import Files
 from lensmith.data.split import Splits, split
 from lensmith.data.store import Store
-from lensmith.engines.choose import Chosen
 from lensmith.engines.head import from_tensors
 from lensmith.errors import RunError
 from lensmith.model import Model, load_model, model_files
@@ -30,41 +26,12 @@ from lensmith.report.examples import write_examples
 from lensmith.reproduce import machine, versions
 from lensmith.run import Run, create_run, discard, require_free
 from lensmith.tasks.classification import Classification
-from lensmith.training.diagnosis import Point, diagnose
-from lensmith.training.epoch import EarlyStopping, Epoch
-from lensmith.training.recipe import Recipe, Request, Resolved, resolve, weights_name
-from lensmith.verbs.console import Console
-from lensmith.verbs.score import score_split
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by step, for run.json."""
-
-    started: float = field(default_factory=time.perf_counter)
-    steps: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time of the block to a step."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.steps[name] = round(self.steps.get(name, 0.0) + time.perf_counter() - start, 3)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the total so far and the steps."""
-        return {"seconds": round(time.perf_counter() - self.started, 3), "steps": self.steps}
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is learned from: features of the pictures, or their pixels, and the base that made the features."""
-
-    values: np.ndarray
-    base: Base | None
-    chosen: Chosen | None
+from lensmith.training.diagnosis import diagnose
+from lensmith.training.epoch import Epoch
+from lensmith.training.recipe import Request, Resolved, resolve, weights_name
+from lensmith.verbs.console import Console, Stopwatch
+from lensmith.verbs.learning import Learned, Material, learn, read_material
+from lensmith.verbs.score import Answers, score_split
 
 
 def train(
@@ -79,6 +46,7 @@ def train(
     dropout: float = 0.5,
     image_size: int | None = None,
     resize: str = "crop",
+    crop: float | None = None,
     interpolation: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -100,7 +68,8 @@ def train(
     recipe: auto, features (a pretrained base runs once, a head is trained) or scratch.
     cut: where the base ends (default: its last feature map). pool: mean or flatten.
     dense: widths of hidden layers of the head (default none for features). dropout: share dropped in them.
-    image_size: side in pixels the network sees. resize: crop, squash or pad. interpolation: bilinear and others.
+    image_size: side in pixels the network sees. resize: crop, squash or pad; crop: the part of the short side kept.
+    interpolation: nearest, bilinear, bicubic or lanczos.
     epochs, batch_size, learning_rate: chosen by the recipe where None.
     min_delta, patience: training stops when the validation loss has not fallen by min_delta for patience epochs.
     seed: fixes splits, order, shifts, dropout and initial weights.
@@ -122,6 +91,7 @@ def train(
         dropout=dropout,
         image_size=image_size,
         resize=resize,
+        crop=crop,
         interpolation=interpolation,
         epochs=epochs,
         batch_size=batch_size,
@@ -135,150 +105,72 @@ def train(
     console, watch, store = Console(quiet), Stopwatch(), Store()
     require_free(Path(out), name)
     dataset = open_folder(Path(request.data))
-    console.say(f"{len(dataset.paths)} pictures in {len(dataset.classes)} classes: {_some(dataset.classes)}")
+    console.say(f"{len(dataset)} pictures in {len(dataset.classes)} classes: {_some(dataset.classes)}")
     with watch.step("choosing"):
         resolved = resolve(request, dataset, store, console.say)
     console.say(_headline(resolved))
-    material, records = _read(resolved, dataset, store, console, watch)
-    findings = audit(dataset, records)
+    material = read_material(resolved, dataset, store, console, watch)
+    findings = audit(dataset, material.records)
     findings.require_sound(dataset)
     _say_findings(findings, console)
     splits = split(dataset, findings, seed)
     if material.base is None:
         resolved = _with_statistics(resolved, material.values, splits)
-    document = _document(request, resolved, dataset, findings, splits, watch)
+    document = _document(request, resolved, dataset, findings, splits)
     run = create_run(Path(out), name, dataset.root.name or "run", document)
     try:
-        _work(run, resolved, material, dataset, findings, splits, store, console, watch)
+        names = [dataset.classes[target] for target in dataset.targets]
+        run.write_splits(dataset.paths, names, splits.names.tolist(), findings.sha256)
+        with watch.step("training"):
+            learned = learn(run, resolved, material, dataset, splits, console)
+        _finish(run, resolved, material, learned, dataset, splits, store, watch)
     except BaseException as error:
         _abandon(run, error, console)
         raise
+    for line in run.document["verdict"]:
+        console.say(line)
     store.trim()
     return run
 
 
-def _work(
+def _finish(
     run: Run,
     resolved: Resolved,
     material: Material,
+    learned: Learned,
     dataset: Dataset,
-    findings: Findings,
     splits: Splits,
     store: Store,
-    console: Console,
     watch: Stopwatch,
 ) -> None:
-    """Everything between the new run folder and the finished report."""
-    names = [dataset.classes[target] for target in dataset.targets]
-    run.write_splits(dataset.paths, names, splits.names.tolist(), findings.sha256)
-    with watch.step("training"):
-        kept, why, series = _learn(run, resolved.recipe, material, resolved, dataset, splits, console)
+    """Save the model, score it as it was read back from disk, and write the report."""
     with watch.step("saving"):
-        model = _save(run, kept, material, resolved, dataset, store)
+        model = _save(run, learned.epoch, material, resolved, dataset, store)
     with watch.step("scoring"):
         model, scores, held_out = _score(run, model, dataset, splits, store, resolved.recipe.seed)
     with watch.step("pictures"):
-        paths = [dataset.paths[index] for index in splits.indices(splits.held_out)]
-        write_examples(run, model, dataset.root, paths, held_out.targets, held_out.probabilities)
-    baseline = scores[splits.stopping]["baseline_accuracy"]
+        write_examples(run, model, dataset.root, held_out.paths, held_out.targets, held_out.probabilities)
     verdict = [model.task.verdict(scores[splits.held_out], splits.held_out)]
-    if resolved.plan.weights is None and resolved.reasons.get("recipe"):
+    if resolved.plan.weights is None and "recipe" in resolved.reasons:
         verdict.append(resolved.reasons["recipe"])
+    kept, baseline = learned.epoch, scores[splits.stopping]["baseline_accuracy"]
     run.update(
         verdict=verdict,
-        diagnosis=diagnose(series, kept.number, resolved.recipe.epochs, baseline),
+        diagnosis=diagnose(learned.series, kept.number, resolved.recipe.epochs, baseline),
         engine=model.chosen.as_dict(),
         result={
             "epoch": kept.number,
             "l2": kept.l2,
-            "stopped": why,
+            "stopped": learned.why,
             "parameters": {"base": _size(model.base), "head": model.head.parameters},
         },
     )
-    card = model_card(run.document, scores[splits.held_out], splits.held_out)
-    run.write_text("model/README.md", card)
+    run.write_text("model/README.md", model_card(run.document, scores[splits.held_out], splits.held_out))
     run.update(status="done", times={"started": run.document["started"], **watch.as_dict()})
-    with watch.step("report"):
-        write_report(run.folder)
-    for line in verdict:
-        console.say(line)
+    write_report(run.folder)
 
 
-def _read(
-    resolved: Resolved, dataset: Dataset, store: Store, console: Console, watch: Stopwatch
-) -> tuple[Material, Sequence[Any]]:
-    """Return what is learned from and one record a file: the only pass over the pictures."""
-    recipe = resolved.recipe
-    files = Files(dataset.root, dataset.paths, store)
-    if recipe.recipe == "scratch":
-        from lensmith.data.pixels import load_pixels
-
-        with watch.step("reading"), console.progress("reading", len(dataset.paths)) as advance:
-            pixels, records = load_pixels(files, resolved.preprocessing, store.folder, advance=advance)
-        return Material(pixels, None, None), records
-    from lensmith.training.features import extract
-
-    with watch.step("engine"):
-        base = resolved.plan.base(recipe.pool, resolved.preprocessing)
-        chosen = base.engine(store, engine=recipe.engine, device=recipe.device)
-    with watch.step("features"), console.progress("features", len(dataset.paths)) as advance:
-        found = extract(files, resolved.preprocessing, base.key, chosen.engine, store, advance=advance)
-    return Material(found.values, base, chosen), found.records
-
-
-def _learn(
-    run: Run,
-    recipe: Recipe,
-    material: Material,
-    resolved: Resolved,
-    dataset: Dataset,
-    splits: Splits,
-    console: Console,
-) -> tuple[Epoch, str, list[Point]]:
-    """Return the best epoch, why training ended, and the history of the series the best epoch belongs to."""
-    best: tuple[Epoch, str, list[Point]] | None = None
-    all_series = _series(recipe, material, resolved, dataset, splits)
-    with console.progress("training", recipe.epochs * len(all_series)) as advance:
-        for place, epochs in enumerate(all_series):
-            stopping, points = EarlyStopping(recipe.min_delta, recipe.patience), []
-            for epoch in epochs:
-                run.append_history({"epoch": epoch.number, **asdict(epoch)})
-                points.append(_point(epoch))
-                advance(place * recipe.epochs + epoch.number, f"loss {epoch.validation_loss:.3f}")
-                if stopping.stops(epoch):
-                    break
-            found = stopping.best
-            if found is not None and (best is None or found.validation_loss < best[0].validation_loss):
-                best = (found, stopping.sentence(epoch), points)
-        advance(recipe.epochs * len(all_series))
-    if best is None:
-        raise RunError(
-            f"training diverged: the loss was never a number. learning_rate is {recipe.learning_rate:g}; try a tenth."
-        )
-    return best
-
-
-def _series(
-    recipe: Recipe, material: Material, resolved: Resolved, dataset: Dataset, splits: Splits
-) -> list[Iterator[Epoch]]:
-    """Return one generator of epochs a penalty (features), or a single one (scratch)."""
-    train, stopping = splits.indices("train"), splits.indices(splits.stopping)
-    if recipe.recipe == "features":
-        from lensmith.training.head import Examples, HeadSettings, fit_head
-
-        settings = HeadSettings(
-            recipe.dense, recipe.dropout, recipe.learning_rate, recipe.batch_size, recipe.epochs, recipe.seed
-        )
-        parts = [Examples(material.values[part], dataset.targets[part]) for part in (train, stopping)]
-        return [fit_head(parts[0], parts[1], len(dataset.classes), l2, settings) for l2 in recipe.l2]
-    from lensmith.training.scratch import start
-
-    return [start(resolved, material.values, dataset.targets, len(dataset.classes), train, stopping)]
-
-
-def _save(
-    run: Run, kept: Epoch, material: Material, resolved: Resolved, dataset: Dataset, store: Store
-) -> Model:
+def _save(run: Run, kept: Epoch, material: Material, resolved: Resolved, dataset: Dataset, store: Store) -> Model:
     """Write the model folder and return the model read back from it: the proof that the save is enough."""
     recipe = resolved.recipe
     base = material.base
@@ -295,11 +187,10 @@ def _save(
 
 def _score(
     run: Run, model: Model, dataset: Dataset, splits: Splits, store: Store, seed: int
-) -> tuple[Model, dict[str, Any], Any]:
+) -> tuple[Model, dict[str, Any], Answers]:
     """Settle the threshold on the stopping split, score it and the held-out split, and write what was found."""
     stopping, held_out = (
-        score_split(model, dataset, splits.indices(name), store)
-        for name in (splits.stopping, splits.held_out)
+        score_split(model, dataset, splits.indices(name), store) for name in (splits.stopping, splits.held_out)
     )
     model = replace(model, task=model.task.settled(stopping.targets, stopping.probabilities))
     config = model_files(model.task, model.base, model.head, model.chosen, model.licence)["config.json"]
@@ -334,7 +225,6 @@ def _document(
     dataset: Dataset,
     findings: Findings,
     splits: Splits,
-    watch: Stopwatch,
 ) -> dict[str, Any]:
     """Return run.json as it stands before training."""
     found = findings.as_dict(dataset)
@@ -356,7 +246,6 @@ def _document(
         "versions": versions(),
         "machine": machine(),
         "seed": request.seed,
-        "times": watch.as_dict(),
     }
 
 
@@ -376,9 +265,7 @@ def _abandon(run: Run, error: BaseException, console: Console) -> None:
 def _headline(resolved: Resolved) -> str:
     recipe = resolved.recipe
     weights = f"weights {weights_name(recipe.weights)}" if recipe.weights else "random weights"
-    return (
-        f"recipe {recipe.recipe}: {recipe.network} up to {recipe.cut}, {weights}, {recipe.image_size} pixels"
-    )
+    return f"recipe {recipe.recipe}: {recipe.network} up to {recipe.cut}, {weights}, {recipe.image_size} pixels"
 
 
 def _say_findings(findings: Findings, console: Console) -> None:
@@ -386,12 +273,6 @@ def _say_findings(findings: Findings, console: Console) -> None:
         console.say(f"left out: {len(findings.left_out)} pictures (the report names them)")
     for warning in findings.warnings:
         console.say(warning)
-
-
-def _point(epoch: Epoch) -> Point:
-    return Point(
-        epoch.number, epoch.train_loss, epoch.validation_loss, epoch.train_accuracy, epoch.validation_accuracy
-    )
 
 
 def _parts(splits: Splits) -> tuple[str, ...]:
