@@ -266,6 +266,7 @@ def test_what_a_file_looks_like_is_said_in_words() -> None:
         reason("grüße aus dem Süden der Stadt ".encode() * 9)
         == "not a picture (the text begins with 'grüße aus dem Süden')"
     )
+    assert reason(("a" + "ü" * 99).encode()) == f"not a picture (the text begins with 'a{'ü' * 19}')"  # cut in a letter
     assert reason(b"\xff\xfe\xfd\xfc\xfb") == "not a picture (it begins with the bytes ff fe fd fc)"
     assert (
         reason(b"BMW is no bitmap, and this is no picture")

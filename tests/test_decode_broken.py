@@ -17,6 +17,7 @@ from PIL import Image
 
 from lensmith.data.awkward import Awkward, scene, write_awkward
 from lensmith.data.decode import Unreadable, decode_picture, picture_bytes, picture_size, read_picture
+from lensmith.data.formats import ends_early, format_of
 from lensmith.reproduce import generator
 from sample_pictures import chunk, noise, reason, saved, without_rights
 
@@ -141,6 +142,17 @@ def test_2000_corruptions_give_a_picture_or_a_reason(
     assert 0.1 < read / CORRUPTIONS < 0.9  # the damage is neither too little nor too much to say anything
     assert slowest < 5
     assert capfd.readouterr().out == ""
+
+
+def test_a_box_of_impossible_length_is_no_trouble() -> None:
+    data = saved(scene(), "AVIF")
+    start = data.index(b"meta") - 4
+    for length in (2**63, 2**64 - 1):
+        box = struct.pack(">I4sQ", 1, b"meta", length)
+        damaged = data[:start] + box + data[start + 8 :]
+        assert reason(damaged) == "cut off in the middle"
+        kind = format_of(damaged)
+        assert kind is not None and ends_early(kind, io.BytesIO(damaged))
 
 
 def corrupted(data: bytes, number: int) -> bytes:

@@ -79,6 +79,12 @@ def test_folders_named_as_splits_hold_the_classes(train: str, validation: str, t
     assert labels(dataset)[f"{test}/emu/new/3.jpg"] == "emu"
 
 
+def test_paths_are_sorted_as_whole_texts(tmp_path: Path) -> None:
+    dataset = open_folder(grow(tmp_path, "cat/1.jpg", "cat/1/a.jpg", "cat-2/1.jpg", "Ä/1.jpg", "dog/1.jpg"))
+    assert dataset.paths == ("cat-2/1.jpg", "cat/1.jpg", "cat/1/a.jpg", "dog/1.jpg", "Ä/1.jpg")
+    assert [dataset.classes[target] for target in dataset.targets] == ["cat-2", "cat", "cat", "dog", "Ä"]
+
+
 def test_train_among_other_names_is_a_class(tmp_path: Path) -> None:
     dataset = open_folder(grow(tmp_path, "car/1.jpg", "plane/1.jpg", "train/1.jpg", "train/old/2.jpg"))
     assert dataset.classes == ("car", "plane", "train") and not dataset.has_given_splits

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from lensmith.errors import RunError
-from lensmith.report import figures, words, write_report
-from lensmith.report.draw import TEMPLATES
-from lensmith.report.pictures import data_uri
-from lensmith.report.source import Measure
+from lensmith.reports import figures, words, write_report
+from lensmith.reports.draw import TEMPLATES
+from lensmith.reports.pictures import data_uri
+from lensmith.reports.source import Measure
 from sample_run import HOSTILE, write_sample
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}

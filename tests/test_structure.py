@@ -33,7 +33,7 @@ ROOMS = (
     "search",
     "model",
     "run",
-    "report",
+    "reports",
     "verbs",
     "web",
     "cli",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lensmith.report import write_report
+from lensmith.reports import write_report
 from lensmith.run import Run, open_run
 
 

@@ -20,9 +20,9 @@ from lensmith.engines.head import from_tensors
 from lensmith.errors import RunError
 from lensmith.model import Model, load_model, model_files
 from lensmith.networks.base import Base
-from lensmith.report import write_report
-from lensmith.report.card import model_card
-from lensmith.report.examples import write_examples
+from lensmith.reports import write_report
+from lensmith.reports.card import model_card
+from lensmith.reports.examples import write_examples
 from lensmith.reproduce import machine, versions
 from lensmith.run import Run, create_run, discard, require_free
 from lensmith.tasks.classification import Classification

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lensmith.report.page import write_report
+from lensmith.reports.page import write_report
 
 __all__ = ["write_report"]

@@ -9,9 +9,9 @@ import shlex
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from lensmith.report import words
-from lensmith.report.pictures import data_uri
-from lensmith.report.source import Source, listing, mapping, number, text
+from lensmith.reports import words
+from lensmith.reports.pictures import data_uri
+from lensmith.reports.source import Source, listing, mapping, number, text
 
 PICTURES_A_KIND, PICTURES_SHOWN = 12, 4
 ENTRIES = 50

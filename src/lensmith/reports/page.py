@@ -7,9 +7,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from lensmith.files import write_atomic, writing
-from lensmith.report import making, results, words
-from lensmith.report.draw import TEMPLATES, draw
-from lensmith.report.source import Source, read_source, text
+from lensmith.reports import making, results, words
+from lensmith.reports.draw import TEMPLATES, draw
+from lensmith.reports.source import Source, read_source, text
 
 NAME = "report.html"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lensmith.report import figures, words
-from lensmith.report.source import Measure, Source, listing, mapping, measure, number, text
+from lensmith.reports import figures, words
+from lensmith.reports.source import Measure, Source, listing, mapping, measure, number, text
 
 GRID_CLASSES = 30
 SHARE_CLASSES = 6

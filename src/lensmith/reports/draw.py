@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from lensmith.report import words
+from lensmith.reports import words
 
 if TYPE_CHECKING:
     import jinja2

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from lensmith.report import words
-from lensmith.report.draw import draw
-from lensmith.report.source import Measure
+from lensmith.reports import words
+from lensmith.reports.draw import draw
+from lensmith.reports.source import Measure
 
 RAYS = 20
 HEAT_CELLS = 60
