@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from conftest import draw_shape
-from lensmith.networks.convnet import Convnet
-from lensmith.networks.heads import Classifier
 from lensmith.training.diagnosis import Point, diagnose
 from lensmith.training.epoch import Epoch
 from lensmith.training.fit import FitSettings, Pixels, fit, learning_rate, shifted
+from lensmith.zoo.convnet import Convnet
+from lensmith.zoo.heads import Classifier
 
 KINDS = ("cross", "disc", "square")
 SETTINGS = FitSettings(

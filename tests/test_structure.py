@@ -27,7 +27,7 @@ ROOMS = (
     "tasks",
     "engines",
     "ops",
-    "networks",
+    "zoo",
     "training",
     "seeing",
     "search",
@@ -53,7 +53,7 @@ HEAVY = (
     "pydantic",
 )
 # Files that define torch modules or loops; everything else imports torch inside the functions that need it.
-TORCH_ROOMS = ("ops", "networks", "training", "seeing")
+TORCH_ROOMS = ("ops", "zoo", "training", "seeing")
 TORCH_FILES = ("engines/pytorch.py", "engines/convert.py")
 
 

@@ -19,8 +19,8 @@ from lensmith.data.store import Store
 from lensmith.engines.choose import Chosen
 from lensmith.engines.head import Head, from_tensors
 from lensmith.errors import RunError, WeightsError
-from lensmith.networks.base import Base
 from lensmith.tasks.classification import Classification
+from lensmith.zoo.base import Base
 
 FORMAT = 1
 
@@ -51,9 +51,7 @@ class Model:
             yield Answer(self.task.probabilities(logits), output.features, output.maps)
 
 
-def model_files(
-    task: Classification, base: Base, head: Head, chosen: Chosen, licence: str
-) -> dict[str, bytes]:
+def model_files(task: Classification, base: Base, head: Head, chosen: Chosen, licence: str) -> dict[str, bytes]:
     """Return the files of a model folder by name."""
     from safetensors.numpy import save
 
@@ -69,12 +67,12 @@ def model_files(
         "engine": chosen.as_dict(),
         "licence": licence,
     }
-    tensors = {f"base.{name}": np.ascontiguousarray(tensor) for name, tensor in base.tensors.items()}
-    # safetensors reads the memory as it lies: what is saved must be contiguous.
+    tensors = {f"base.{name}": tensor for name, tensor in base.tensors.items()} | head.tensors()
+    # safetensors reads the memory as it lies, so it must lie in order; np.ascontiguousarray would lift a single
+    # number (the counter of a batch normalisation) to one dimension.
+    ordered = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     return {
-        "model.safetensors": save(
-            {**tensors, **{k: np.ascontiguousarray(v) for k, v in head.tensors().items()}}
-        ),
+        "model.safetensors": save(ordered),
         "config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
     }
 
@@ -94,9 +92,7 @@ def load_model(folder: Path, store: Store, *, engine: str = "", device: str = "a
         tensors={name[5:]: tensor for name, tensor in tensors.items() if name.startswith("base.")},
     )
     trained = config["engine"]
-    wanted = engine or (
-        "auto" if device != "auto" else trained["name"] if trained["device"] == "cpu" else "auto"
-    )
+    wanted = engine or ("auto" if device != "auto" else trained["name"] if trained["device"] == "cpu" else "auto")
     chosen = base.engine(store, engine=wanted, device=device, precision=trained["precision"])
     task = Classification(tuple(config["classes"]), config["threshold"])
     return Model(task, base, from_tensors(tensors), chosen, config["licence"])
@@ -125,6 +121,4 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise RunError(f"{path} is missing. Train again.") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is damaged ({error}). Train again, or copy the whole model folder."
-        ) from error
+        raise WeightsError(f"{path} is damaged ({error}). Train again, or copy the whole model folder.") from error

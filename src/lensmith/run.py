@@ -161,9 +161,7 @@ def require_free(out: Path, name: str | None) -> None:
     if not name.strip() or Path(name).name != name or name in (".", ".."):
         raise UsageError(f"name is {name!r}; it must be a plain folder name. Try --name first-run.")
     if (out / name).exists():
-        raise UsageError(
-            f"a run named {name!r} already exists in {out}. Choose another --name, or remove it."
-        )
+        raise UsageError(f"a run named {name!r} already exists in {out}. Choose another --name, or remove it.")
 
 
 def _claim(out: Path, name: str | None, stem: str) -> Path:
@@ -214,9 +212,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}). Train again.") from error
     if number > FORMAT:
-        raise RunError(
-            f"{path} has format {number}; this lensmith reads up to {FORMAT}. Install a newer lensmith."
-        )
+        raise RunError(f"{path} has format {number}; this lensmith reads up to {FORMAT}. Install a newer lensmith.")
     return dict(document)
 
 

@@ -162,7 +162,8 @@ def _warnings(
             f"left out, so that the score is honest."
         )
     if dataset.without_class:
-        said.append(f"{len(dataset.without_class)} pictures lie beside the class folders and belong to no class.")
+        lie = "1 picture lies" if len(dataset.without_class) == 1 else f"{len(dataset.without_class)} pictures lie"
+        said.append(f"{lie} beside the class folders, in no class.")
     return said
 
 

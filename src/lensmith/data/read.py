@@ -65,7 +65,7 @@ def read_pictures(
             for item in waiting:
                 if isinstance(item, Future):
                     item.cancel()
-            files.flush()
+            files.close()
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,10 @@ def _read(root: Path, path: str, preprocessing: Preprocessing) -> _Fresh:
 
 
 class Files:
-    """Files below `root`, with what earlier runs learned of them; what this one learns is written in blocks."""
+    """Files below `root`, to be read once, with what earlier runs learned of them.
+
+    What this reading learns is written in blocks.
+    """
 
     def __init__(self, root: Path, paths: Sequence[str], store: Store) -> None:
         self.root, self.paths = root, paths
@@ -129,6 +132,12 @@ class Files:
         if len(self._new) >= ROWS_A_WRITE:
             self.flush()
         return fresh.picture
+
+    def close(self) -> None:
+        """Write what was learned and let go of the store."""
+        self.flush()
+        self._files.close()
+        self._outcomes.close()
 
     def flush(self) -> None:
         """Write what was learned."""

@@ -44,7 +44,7 @@ def tensors_digest(tensors: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 over names, kinds, shapes and bytes, in the order of names."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
+        tensor = np.asarray(tensors[name], order="C")
         sha.update(f"{name}|{tensor.dtype.str}|{tensor.shape}|".encode())
         sha.update(tensor.reshape(-1).view(np.uint8).data)
     return sha.hexdigest()

@@ -9,8 +9,6 @@ from PIL import Image
 
 from lensmith.reproduce import generator
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
 
 def check_pictures(count: int, size: int) -> list[np.ndarray]:
     """Return `count` different (size, size, 3) uint8 pictures: coloured discs and stripes, soft light, some grain."""
@@ -45,10 +43,10 @@ def write_digits(folder: Path) -> Path:
 
     digits = load_digits()
     building = folder.with_name(f".{folder.name}.partial")
-    for name in DIGITS:
-        (building / name).mkdir(parents=True, exist_ok=True)
+    for digit in range(10):
+        (building / str(digit)).mkdir(parents=True, exist_ok=True)
     for index, (grey, target) in enumerate(zip(digits.images, digits.target, strict=True)):
         pixels = np.round(grey * (255 / 16)).astype(np.uint8)
-        Image.fromarray(pixels).save(building / DIGITS[target] / f"{index:04d}.png")
+        Image.fromarray(pixels).save(building / str(target) / f"{index:04d}.png")
     building.rename(folder)
     return folder

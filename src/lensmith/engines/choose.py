@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from lensmith.data.store import Store
 from lensmith.engines.interface import Engine
-from lensmith.errors import UsageError
+from lensmith.errors import LensmithError, UsageError
 
 if TYPE_CHECKING:
     from lensmith.engines.pytorch import WithNormalisation
@@ -61,6 +61,8 @@ def choose_engine(
         return _torch(make, place)
     try:
         folder, trust = _converted(key, image_size, store, make)
+    except LensmithError:
+        raise
     except Exception as error:
         # Converter and tracer raise many kinds; all of them mean "not this network", never a wrong answer.
         why = f"OpenVINO cannot take this network ({str(error).strip().splitlines()[0][:200]})"
@@ -83,15 +85,11 @@ def resolve_device(device: str) -> str:
         return "cpu"
     import torch
 
-    there = [
-        name for name, place in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if place.is_available()
-    ]
+    there = [name for name, place in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if place.is_available()]
     if device == "auto":
         return there[0] if there else "cpu"
     if device not in there:
-        raise UsageError(
-            f"device is {device}, but torch sees {', '.join(there) or 'no GPU'} here. Try --device cpu."
-        )
+        raise UsageError(f"device is {device}, but torch sees {', '.join(there) or 'no GPU'} here. Try --device cpu.")
     return device
 
 
@@ -114,9 +112,7 @@ def _refused(engine: str, make: Callable[[], WithNormalisation], why: str) -> Ch
     return _torch(make, "cpu", f"; {why}")
 
 
-def _converted(
-    key: str, image_size: int, store: Store, make: Callable[[], WithNormalisation]
-) -> tuple[Path, Trust]:
+def _converted(key: str, image_size: int, store: Store, make: Callable[[], WithNormalisation]) -> tuple[Path, Trust]:
     """Return the folder of the converted base and what its check found, converting or checking where needed."""
     from lensmith.engines.trust import check, read_trust, write_trust
 

@@ -24,7 +24,7 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
     """
     pictures = check_pictures(CHECKED_PICTURES, image_size)
     reference = collect(TorchEngine(module, "cpu").run(pictures)).features
-    with _without_telemetry(), warnings.catch_warnings():
+    with _without_telemetry(), _without_fused_attention(), warnings.catch_warnings():
         # OpenVINO traces with torch.jit, which says of itself that it is old; the check below is what counts.
         warnings.simplefilter("ignore")
         import openvino
@@ -35,6 +35,17 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
         openvino.save_model(graph, folder / "base.xml", compress_to_fp16=False)
     np.savez(folder / "check.npz", reference=reference)
     write_trust(folder, check(folder, image_size))
+
+
+@contextmanager
+def _without_fused_attention() -> Iterator[None]:
+    """The fused attention of torch's own transformer layers cannot be traced."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager

@@ -56,8 +56,7 @@ def from_tensors(tensors: Mapping[str, np.ndarray]) -> Head:
     count = sum(name.startswith("head.") and name.endswith(".weight") for name in tensors)
     try:
         weights = tuple(
-            np.ascontiguousarray(tensors[f"head.{index}.weight"].T, dtype=np.float32)
-            for index in range(count)
+            np.ascontiguousarray(tensors[f"head.{index}.weight"].T, dtype=np.float32) for index in range(count)
         )
         biases = tuple(tensors[f"head.{index}.bias"].astype(np.float32) for index in range(count))
     except KeyError as missing:
@@ -65,9 +64,7 @@ def from_tensors(tensors: Mapping[str, np.ndarray]) -> Head:
     widths = [(weight.shape[1], bias.shape[0]) for weight, bias in zip(weights, biases, strict=True)]
     joints = [(before.shape[1], after.shape[0]) for before, after in pairwise(weights)]
     if not weights or any(one != other for one, other in (*widths, *joints)):
-        raise WeightsError(
-            "the head in the model file is not a chain of dense layers; train the model again."
-        )
+        raise WeightsError("the head in the model file is not a chain of dense layers; train the model again.")
     return Head(weights, biases)
 
 

@@ -25,9 +25,7 @@ class WithNormalisation(nn.Module):
         self.base, self.pool = base, pool
         # One multiplication and one addition: (x / 255 - mean) / std = x * scale + shift.
         self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1))
-        self.register_buffer(
-            "shift", torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(1, 3, 1, 1)
-        )
+        self.register_buffer("shift", torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(1, 3, 1, 1))
 
     def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return (n, F) features, and the (n, C, h, w) map if the base ends in one."""

@@ -42,9 +42,7 @@ def model_card(document: Mapping[str, Any], scores: Mapping[str, Any], held_out:
     classes = list(document["findings"]["classes"])
     licence = document["recipe"]["weights_licence"]
     interval = f"95 % interval {accuracy['low']:.3f} to {accuracy['high']:.3f}"
-    words = Environment(autoescape=False, undefined=StrictUndefined, keep_trailing_newline=True).from_string(
-        CARD
-    )
+    words = Environment(autoescape=False, undefined=StrictUndefined, keep_trailing_newline=True).from_string(CARD)
     return words.render(
         name=plain(document["name"]),
         run=plain(document["name"]),

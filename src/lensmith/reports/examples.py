@@ -55,9 +55,7 @@ def write_examples(
     run.write_json("figures/pictures.json", entries)
 
 
-def choose_examples(
-    targets: np.ndarray, predicted: np.ndarray, confidence: np.ndarray
-) -> list[tuple[str, int]]:
+def choose_examples(targets: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> list[tuple[str, int]]:
     """Return (kind, position): wrong answers by falling confidence, right ones by rising, and the surest right ones."""
     order = np.argsort(confidence, kind="stable")
     wrong = [int(index) for index in order[::-1] if predicted[index] != targets[index]][:MOST_MISTAKES]

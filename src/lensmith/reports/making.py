@@ -103,7 +103,9 @@ def facts(source: Source) -> list[Values]:
     used = number(findings.get("used")) or number(findings.get("pictures"))
     kinds, cores, spent = len(_counts(source)), number(machine.get("cores")), number(times.get("seconds"))
     size = number(recipe.get("image_size"))
-    library, _, network = text(recipe.get("network")).rpartition("/")
+    # "torchvision/resnet18" and "lensmith/convnet/32-64/128" name their library first; "module:factory" has none.
+    library, slash, network = text(recipe.get("network")).partition("/")
+    library, network = (library, network) if slash else ("", library)
     among = f"in {words.plural(kinds, 'class', 'classes')}" if kinds else ""
     rows = [
         ("Pictures", "" if used is None else words.count(used), among),

@@ -151,9 +151,7 @@ class Classification:
                 "Add pictures to the folder of each class."
             )
         if probabilities.shape != (len(targets), len(self.classes)):
-            raise ValueError(
-                f"probabilities are {probabilities.shape}; must be {(len(targets), len(self.classes))}."
-            )
+            raise ValueError(f"probabilities are {probabilities.shape}; must be {(len(targets), len(self.classes))}.")
         if targets.min() < 0 or targets.max() >= len(self.classes):
             raise ValueError(f"targets reach from {targets.min()} to {targets.max()}; must name a class.")
         broken = int((~np.isfinite(probabilities.sum(axis=1))).sum())
@@ -171,9 +169,7 @@ class Classification:
         if occurring == 1:
             rest = "class" if len(totals) == 2 else "classes"
             return f"All of them are {common}, so this says nothing about the other {rest}."
-        baseline, accuracy, balanced = (
-            scores[key] for key in ("baseline_accuracy", "accuracy", "balanced_accuracy")
-        )
+        baseline, accuracy, balanced = (scores[key] for key in ("baseline_accuracy", "accuracy", "balanced_accuracy"))
         guess = percent(baseline)
         if accuracy["low"] > baseline:
             return f"Always answering {common} would be right for {guess}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 LEARNED = 0.80  # share of its own training pictures a network should get right
 GAP = 0.10  # how far training and validation may lie apart before it is said
-RISE = 1.15  # how much the validation loss rises before it is said
+RISE, LEAST_RISE = 1.15, 0.05  # how much the validation loss rises, as a factor and in nats, before it is said
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def diagnose(series: Sequence[Point], kept: int, epochs: int, baseline: float) -
             f"{_percent(best.validation_accuracy)} on the validation pictures. More pictures help most; after that "
             f"dropout, a stronger penalty, or a smaller network."
         )
-    if last.validation_loss > RISE * best.validation_loss and last.number > best.number:
+    if last.validation_loss > max(RISE * best.validation_loss, best.validation_loss + LEAST_RISE):
         if last.validation_accuracy >= best.validation_accuracy:
             said.append(
                 "Loss and accuracy part ways: after the kept epoch the validation loss rises while the accuracy "

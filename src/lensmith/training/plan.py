@@ -15,9 +15,9 @@ from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store, digest
 from lensmith.errors import UsageError, WeightsError
 from lensmith.files import write_atomic
-from lensmith.networks import names, pretrained
-from lensmith.networks.base import Base, assemble, source_digest
-from lensmith.networks.contract import Contract, contract_from_dict
+from lensmith.zoo import names, pretrained
+from lensmith.zoo.base import Base, assemble, source_digest
+from lensmith.zoo.contract import Contract, contract_from_dict
 
 FORMAT = 1
 
@@ -40,10 +40,13 @@ class Plan:
         """Return the base with its pretrained weights, read from their file. Raises WeightsError if they changed."""
         assert self.weights is not None
         there = pretrained.read_tensors(self.weights)
-        missing = [name for name in self.tensors if name not in there]
+        # Old .pth files lack the counters of batch normalisation, which nothing needs once a base is trained.
+        missing = [name for name in self.tensors if name not in there and not name.endswith("num_batches_tracked")]
         if missing:
             raise WeightsError(f"{self.weights} no longer holds {missing[0]}; was it replaced? Use the file of before.")
-        return Base(self.network, self.cut, pool, preprocessing, {name: there[name] for name in self.tensors})
+        return Base(
+            self.network, self.cut, pool, preprocessing, {name: there[name] for name in self.tensors if name in there}
+        )
 
     def features(self, pool: str) -> int:
         """Return how many numbers a picture becomes."""
@@ -75,6 +78,9 @@ def plan_pretrained(
         return found.sentence
     contract = found.contract
     size = image_size or contract.image_size
+    if cut is None and size != contract.image_size:
+        # At another size the last map may shrink to one place; the base still ends where it does at the usual size.
+        cut = assemble(str(name), None, contract.image_size)[1].name
     module, place = assemble(str(name), cut, size)
     needed = tuple(module.state_dict())
     pretrained.load_weights(module, found.file, set(needed))

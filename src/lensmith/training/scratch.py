@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from lensmith.engines.choose import resolve_device
-from lensmith.networks.base import assemble
-from lensmith.networks.heads import Classifier
 from lensmith.reproduce import counter
 from lensmith.training.epoch import Epoch
 from lensmith.training.fit import FitSettings, Pixels, fit
 from lensmith.training.recipe import Resolved
+from lensmith.zoo.base import assemble
+from lensmith.zoo.heads import Classifier
 
 
 def start(

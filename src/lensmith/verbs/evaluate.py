@@ -32,6 +32,17 @@ class Evaluation:
     probabilities: np.ndarray
     classes: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
+    seen: int
+
+    @property
+    def warning(self) -> str:
+        """What to know of the score if the model has seen some of these pictures before; empty if it has not."""
+        if not self.seen:
+            return ""
+        return (
+            f"{self.seen} of these {len(self.paths)} pictures were used in training, so the score flatters. "
+            f"`lensmith evaluate RUN` without a folder scores the held-out pictures alone."
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form that --json prints."""
@@ -39,6 +50,7 @@ class Evaluation:
             "data": self.data,
             "split": self.split,
             "verdict": self.verdict,
+            "seen_in_training": self.seen,
             "metrics": self.metrics,
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
         }
@@ -76,18 +88,31 @@ def evaluate(
         raise DataError(f"none of the {len(dataset.paths)} pictures in {dataset.root} can be read.")
     seed = int(found.document["seed"])
     metrics = model.task.score(answers.targets, answers.probabilities, seed)
+    seen = _seen(found, split, answers.sha256)
+    # Only pictures that were kept away from training count as never seen.
+    words = split if data is None else "this folder" if seen else "test"
     return Evaluation(
         data=str(dataset.root),
         split=split,
         metrics=metrics,
-        verdict=model.task.verdict(metrics, "test" if data is not None else split),
+        verdict=model.task.verdict(metrics, words),
         paths=answers.paths,
         targets=answers.targets,
         predicted=model.task.decode(answers.probabilities),
         probabilities=answers.probabilities,
         classes=model.task.classes,
         unreadable=tuple((record.path, record.reason) for record in answers.unreadable),
+        seen=seen,
     )
+
+
+def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
+    """Return how many of the pictures the run trained on, or stopped by; none of its held-out ones were."""
+    if split != "new":
+        return 0
+    held_out = run.document["held_out"]
+    used = {row["sha256"] for row in run.read_table("splits.csv") if row["split"] not in ("", held_out)}
+    return sum(content in used for content in sha256)
 
 
 def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:

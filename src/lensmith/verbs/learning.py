@@ -13,12 +13,12 @@ from lensmith.data.split import Splits
 from lensmith.data.store import Store
 from lensmith.engines.choose import Chosen
 from lensmith.errors import RunError
-from lensmith.networks.base import Base
 from lensmith.run import Run
 from lensmith.training.diagnosis import Point
 from lensmith.training.epoch import EarlyStopping, Epoch
 from lensmith.training.recipe import Resolved
 from lensmith.verbs.console import Console, Stopwatch
+from lensmith.zoo.base import Base
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 
 from lensmith.data.store import Store
-from lensmith.networks.names import known_names
+from lensmith.zoo.names import known_names
 
 
 def networks(pattern: str = "") -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ def run(finished: Run) -> None:
     document = finished.document
     metrics(finished.metrics[document["held_out"]], document["held_out"])
     print(f"\nreport  {finished.report}")
-    print(f"next    lensmith predict {finished.folder} YOUR-PICTURE.jpg")
+    print(f"next    lensmith predict {shlex.quote(str(finished.folder))} YOUR-PICTURE.jpg")
 
 
 def run_as_dict(finished: Run) -> dict[str, Any]:
@@ -61,6 +62,8 @@ def metrics(scores: Mapping[str, Any], split: str) -> None:
 def evaluation(found: Evaluation) -> None:
     """Print an evaluation."""
     print(found.verdict)
+    if found.seen:
+        print(found.warning)
     metrics(found.metrics, found.split)
     print("\n  class                 precision  recall     F1  pictures")
     per_class = found.metrics["per_class"]
@@ -140,7 +143,7 @@ def check(found: Check) -> None:
     if found.problem:
         print(f"\nproblem: {found.problem}")
     else:
-        print(f"ready: lensmith train {found.dataset.root}")
+        print(f"ready: lensmith train {shlex.quote(str(found.dataset.root))}")
 
 
 def entries(found: Sequence[Entry], *, cleared: bool) -> None:

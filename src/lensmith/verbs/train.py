@@ -19,7 +19,6 @@ from lensmith.data.store import Store
 from lensmith.engines.head import from_tensors
 from lensmith.errors import RunError
 from lensmith.model import Model, load_model, model_files
-from lensmith.networks.base import Base
 from lensmith.reports import write_report
 from lensmith.reports.card import model_card
 from lensmith.reports.examples import write_examples
@@ -32,6 +31,7 @@ from lensmith.training.recipe import Request, Resolved, resolve, weights_name
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.learning import Learned, Material, learn, read_material
 from lensmith.verbs.score import Answers, score_split
+from lensmith.zoo.base import Base
 
 
 def train(

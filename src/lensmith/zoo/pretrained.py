@@ -10,16 +10,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lensmith.errors import UsageError, WeightsError, nearest
-from lensmith.networks.contract import Contract, Published
-from lensmith.networks.download import Unreachable, fetch
-from lensmith.networks.names import NetworkName, published
-from lensmith.networks.tensors import load_tensors, load_weights, read_tensors
+from lensmith.zoo.contract import Contract, Published
+from lensmith.zoo.download import Unreachable, fetch
+from lensmith.zoo.names import NetworkName, published
+from lensmith.zoo.tensors import load_tensors, load_weights, read_tensors
 
 __all__ = ["Found", "find_weights", "load_tensors", "load_weights", "read_tensors"]
 
 HUB_FILE = "model.safetensors"
 OLDER_HUB_FILE = "pytorch_model.bin"
 YES = ("1", "on", "yes", "true")
+
+# A file does not say which part of a picture its weights were trained to see; most were tested on this one. LOG.md
+# has what it is worth.
+CLASSIC_CROP = 224 / 256
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ def _given(name: NetworkName, request: str, known: tuple[Published, ...]) -> Fou
     """Return the user's own file."""
     file = Path(request).expanduser()
     if file.is_file():
-        return Found(file, file.name, _without_licence(known[0]), f"weights from {file}.")
+        contract = replace(_without_licence(known[0]), crop=CLASSIC_CROP)
+        return Found(file, file.name, contract, f"weights from {file}.")
     names = [entry.name for entry in known if entry.name and entry.exists]
     raise UsageError(
         f"weights is {request!r}, which is neither a file nor weights of {name}; "

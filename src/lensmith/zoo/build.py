@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from lensmith.errors import LensmithError, UsageError
-from lensmith.networks.convnet import Convnet
-from lensmith.networks.lenet import LeNet5
-from lensmith.networks.names import NetworkName, convnet_widths
+from lensmith.zoo.convnet import Convnet
+from lensmith.zoo.lenet import LeNet5
+from lensmith.zoo.names import NetworkName, convnet_widths, look_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,9 +110,7 @@ def _sizes_reported(network: str, image_size: int | None) -> Iterator[None]:
 def _of_the_user(name: str) -> nn.Module:
     """Run the user's factory: `module:factory`, the module looked for in the current folder too."""
     place, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+    look_here()
     try:
         factory = getattr(importlib.import_module(place), attribute)
         module = factory() if callable(factory) else factory

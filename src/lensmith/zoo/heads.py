@@ -21,9 +21,7 @@ class Classifier(nn.Module):
         super().__init__()
         widths = [features, *dense, classes]
         self.base, self.pool = base, pool
-        self.head = nn.ModuleList(
-            nn.Linear(one, other) for one, other in pairwise(widths)
-        )
+        self.head = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
         for layer in self.head:
             assert isinstance(layer, nn.Linear)

@@ -15,12 +15,13 @@ import numpy as np
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store, digest, tensors_digest
 from lensmith.engines.choose import Chosen, choose_engine
+from lensmith.zoo.names import canonical, look_here
 
 if TYPE_CHECKING:
     from torch import nn
 
     from lensmith.engines.pytorch import WithNormalisation
-    from lensmith.networks.cut import Cut
+    from lensmith.zoo.cut import Cut
 
 FORMAT = 1
 
@@ -42,41 +43,38 @@ class Base:
         code, content = source_digest(self.network), tensors_digest(self.tensors)
         return digest(FORMAT, self.network, code, self.cut, self.pool, size, mean, std, content)
 
-    def engine(
-        self, store: Store, *, engine: str = "auto", device: str = "auto", precision: str = ""
-    ) -> Chosen:
+    def engine(self, store: Store, *, engine: str = "auto", device: str = "auto", precision: str = "") -> Chosen:
         """Return the engine that runs this base; see `choose_engine`."""
         size = self.preprocessing.image_size
-        return choose_engine(
-            self.key, size, store, self._build, engine=engine, device=device, precision=precision
-        )
+        return choose_engine(self.key, size, store, self._build, engine=engine, device=device, precision=precision)
 
     def _build(self) -> WithNormalisation:
         import torch
 
         from lensmith.engines.pytorch import WithNormalisation
-        from lensmith.networks.pretrained import load_tensors
+        from lensmith.zoo.pretrained import load_tensors
 
         module, _ = assemble(self.network, self.cut, self.preprocessing.image_size)
-        load_tensors(
-            module, {name: torch.from_numpy(np.array(tensor)) for name, tensor in self.tensors.items()}
-        )
+        load_tensors(module, {name: torch.from_numpy(np.array(tensor)) for name, tensor in self.tensors.items()})
         return WithNormalisation(module, self.preprocessing.mean, self.preprocessing.std, self.pool)
 
 
 def assemble(network: str, cut: str | None, image_size: int) -> tuple[nn.Module, Cut]:
-    """Return a network up to a cut (None: its default cut) with random weights, and where it was cut."""
-    from lensmith.networks import cut as cutting
-    from lensmith.networks.build import build
-    from lensmith.networks.names import resolve
+    """Return a network up to a cut (None: its default cut) with random weights, and where it was cut.
 
-    return cutting.base(build(resolve(network), image_size=image_size), cut, image_size)
+    `network` is a full name, as `resolve` gives it. Raises UsageError for an unknown cut or an impossible size.
+    """
+    from lensmith.zoo import cut as cutting
+    from lensmith.zoo.build import build
+
+    return cutting.base(build(canonical(network), image_size=image_size), cut, image_size)
 
 
 def source_digest(network: str) -> str:
     """Return the SHA-256 of the file behind `module:factory`, since the user may edit it; empty for other names."""
     if ":" not in network:
         return ""
+    look_here()
     try:
         found = importlib.util.find_spec(network.partition(":")[0])
     except (ImportError, ValueError):

@@ -7,6 +7,7 @@ refuses everything but tensors.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,7 +171,10 @@ def _read_pickled(file: Path) -> dict[str, np.ndarray]:
     import torch
 
     try:
-        stored = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About the form of the pickle; what matters is whether its content is refused.
+            warnings.simplefilter("ignore")
+            stored = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
             f"{file} holds more than tensors, perhaps code; nothing of it was run. "

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lensmith.networks.chain import (
+from lensmith.zoo.chain import (
     BATCH,
     PASSING,
     Flow,
@@ -113,13 +113,15 @@ class _Watch:
             self._shapes[made] = tuple(output.shape)
 
     def place(self, made: Made) -> Place | None:
-        """Return the place that a tensor is, if modules end with it that run only once."""
-        ends = [part for part in self._outputs.get(made, ()) if self._calls.count(part) == 1]
-        if not ends or self._shapes[made][:1] != (BATCH,):
+        """Return the place that a tensor is, if modules that run only once end with it or pass it on."""
+        ends, passed = (
+            [part for part in parts.get(made, ()) if self._calls.count(part) == 1]
+            for parts in (self._outputs, self._passed)
+        )
+        names = (*shallowest_first(self._paths[part] for part in ends), *(self._paths[part] for part in passed))
+        if not names or self._shapes[made][:1] != (BATCH,):
             return None
-        passed = [self._paths[part] for part in self._passed.get(made, ())]
-        names = (*shallowest_first(self._paths[part] for part in ends), *passed)
-        return Place(names, self._shapes[made], passed_on=isinstance(ends[0], PASSING))
+        return Place(names, self._shapes[made], passed_on=bool(ends) and isinstance(ends[0], PASSING))
 
     def class_makers(self, answer: tuple[int, ...]) -> set[Made]:
         """Return the outputs of layers that could make the classes."""

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from lensmith.errors import UsageError, nearest
-from lensmith.networks.chain import Place, as_found, blank, making_on, weightless
-from lensmith.networks.record import Untraceable
-from lensmith.networks.trace import Traced
-from lensmith.networks.watch import Watched
+from lensmith.zoo.chain import Place, as_found, blank, making_on, weightless
+from lensmith.zoo.record import Untraceable
+from lensmith.zoo.trace import Traced
+from lensmith.zoo.watch import Watched
 
 LARGEST_TRIED = 640
 SIZES_TRIED = 24

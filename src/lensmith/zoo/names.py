@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, cast
 
 from lensmith.errors import UsageError, nearest
-from lensmith.networks import catalogue
-from lensmith.networks.contract import Contract, Published
+from lensmith.zoo import catalogue
+from lensmith.zoo.contract import Contract, Published
 
 Source = Literal["torchvision", "timm", "lensmith", "python"]
 OWN = ("convnet", "lenet5")
@@ -51,6 +52,21 @@ def resolve(name: str, cache: Path | None = None) -> NetworkName:
     if source in catalogue.LIBRARIES and slash:
         return _listed(source, rest, cache) or _unknown(asked, cache)
     return _listed("torchvision", asked, cache) or _listed("timm", asked, cache) or _unknown(asked, cache)
+
+
+def canonical(text: str) -> NetworkName:
+    """Return the network of a full name that `resolve` once gave, without looking it up again."""
+    if ":" in text:
+        return NetworkName("python", text)
+    source, _, name = text.partition("/")
+    return NetworkName(cast("Source", source), name)
+
+
+def look_here() -> None:
+    """Let `module:factory` be found in the current folder, as it is under `python -m`."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
 
 
 def known_names(cache: Path | None = None) -> dict[str, list[str]]:

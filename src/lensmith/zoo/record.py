@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from lensmith.networks.chain import as_found, shallowest_first
+from lensmith.zoo.chain import as_found, shallowest_first
 
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Identity)
 # Each round keeps one more kind of module whole; published networks need at most a few.

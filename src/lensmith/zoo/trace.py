@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from lensmith.networks.chain import (
+from lensmith.zoo.chain import (
     BATCH,
     PASSING,
     Flow,
@@ -25,7 +25,7 @@ from lensmith.networks.chain import (
     making_on,
     reached,
 )
-from lensmith.networks.record import Untraceable, record
+from lensmith.zoo.record import Untraceable, record
 
 PASSING_FUNCTIONS = (functional.dropout, functional.adaptive_avg_pool2d, functional.adaptive_max_pool2d)
 
@@ -114,7 +114,7 @@ class Traced:
         if output.op != "output":
             raise Untraceable("the answer does not depend on the pictures")
         answer = shapes.get(made_from[output][0])
-        makers = {node for node in weighted if self._could_make_classes(node, answer)}
+        makers = {node for node in weighted if self._could_make_classes(node, shapes.get(node), answer)}
         return Flow(made_from, weighted, makers)
 
     def _in_both_modes(self, found: dict[Place, fx.Node]) -> dict[Place, fx.Node]:
@@ -146,10 +146,10 @@ class Traced:
             return None
         return Place(names[node], shape, passed_on=self._passes_on(node))
 
-    def _could_make_classes(self, node: fx.Node, answer: tuple[int, ...] | None) -> bool:
+    def _could_make_classes(self, node: fx.Node, shape: tuple[int, ...] | None, answer: tuple[int, ...] | None) -> bool:
         if node.op == "call_module":
             return could_make_classes(self._module(node), answer)
-        return node.target is functional.linear
+        return node.target is functional.linear and shape == answer
 
     def _passes_on(self, node: fx.Node) -> bool:
         if node.op == "call_module":

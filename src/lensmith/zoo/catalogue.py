@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lensmith.files import write_atomic
-from lensmith.networks.contract import Contract, Published, published_from_dict
+from lensmith.zoo.contract import Contract, Published, published_from_dict
 
 FORMAT = 1
 LIBRARIES = ("torchvision", "timm")
@@ -121,7 +121,7 @@ def _timm_entry(tag: str, config: Any) -> Published:
     image_size = config.input_size[-1]
     smallest = config.min_input_size[-1] if config.min_input_size else 1
     # A file that is not on the hub may be in a foreign layout, which only code of timm's own can read.
-    alone = config.url if isinstance(config.url, str) and not config.custom_load else None
+    alone = config.url if isinstance(config.url, str) and config.url and not config.custom_load else None
     hub = config.hf_hub_id or None
     url = None if hub else alone
     contract = Contract(
@@ -130,7 +130,8 @@ def _timm_entry(tag: str, config: Any) -> Published:
         fixed=config.fixed_input_size,
         mean=tuple(config.mean),
         std=tuple(config.std),
-        crop=config.crop_pct,
+        # A few tokens-only networks were tested with a border; there is nothing beyond the whole picture.
+        crop=min(config.crop_pct, 1.0),
         interpolation=config.interpolation,
         licence=(config.license or "unknown") if hub or url else None,
     )
