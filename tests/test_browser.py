@@ -41,7 +41,7 @@ PATIENCE = 20.0  # seconds for one answer
 
 
 class Browser:
-    """Chromium without a window, spoken to over a pipe (the DevTools protocol: JSON messages that end in a zero byte)."""
+    """Chromium without a window, spoken to over a pipe (DevTools protocol: JSON messages, each ending in a zero)."""
 
     def __init__(self, program: str, profile: Path) -> None:
         from_us, self._out = _pipe()
@@ -92,9 +92,7 @@ class Browser:
         """Load a file at a size of the window, in light or dark mode."""
         width, height = size
         phone = size == PHONE
-        self.ask(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
@@ -228,29 +226,35 @@ def test_text_stands_out_from_its_ground(dark: bool, browser: Browser, page: Pat
     """Contrast of at least 4.5 to 1 for text on the ground of the page (WCAG 2.2, criterion 1.4.3)."""
     browser.open(page, DESKTOP, dark)
     pairs = browser.value(
-        "(() => { const ground = e => { for (; e; e = e.parentElement) {"
-        " const c = getComputedStyle(e).backgroundColor;"
-        " if (!/, 0\\)$|transparent/.test(c)) return c; } return 'rgb(255, 255, 255)'; };"
+        "(() => { const grounds = e => { const found = [];"
+        " for (; e; e = e.parentElement) found.push(getComputedStyle(e).backgroundColor); return found; };"
         " return [...document.querySelectorAll('h1, h2, h3, p, td, th, li, dd, dt, summary, figcaption')]"
         ".filter(e => e.textContent.trim() && e.getClientRects().length)"
-        ".map(e => [getComputedStyle(e).color, ground(e), e.textContent.trim().slice(0, 30)]); })()"
+        ".map(e => [getComputedStyle(e).color, grounds(e), e.textContent.trim().slice(0, 30)]); })()"
     )
     assert len(pairs) > 30
     faint = {}
-    for text, ground, words in pairs:
-        found = contrast(text, ground)
-        if found is not None and found < 4.5:
-            faint[words] = (text, ground, round(found, 2))
+    for text, grounds, words in pairs:
+        ground = np.ones(3)
+        for colour in reversed(grounds):  # from the page to the element
+            ground = laid_over(colour, ground)
+        found = contrast(laid_over(text, ground), ground)
+        if found < 4.5:
+            faint[words] = (text, grounds[0], round(found, 2))
     assert not faint
 
 
-def contrast(one: str, other: str) -> float | None:
-    """Return the contrast of two CSS colours `rgb(r, g, b)`; None where one is written another way."""
+def laid_over(colour: str, ground: np.ndarray) -> np.ndarray:
+    """Return the CSS colour `rgb(r, g, b)` or `rgba(r, g, b, a)` over a ground, (3,) in 0..1."""
+    parts = [float(part) for part in colour.partition("(")[2].rstrip(")").split(",")]
+    share = parts[3] if len(parts) == 4 else 1.0
+    return share * np.array(parts[:3]) / 255 + (1 - share) * ground
+
+
+def contrast(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the contrast of two colours, 1 to 21."""
     lights = []
     for colour in (one, other):
-        if not colour.startswith("rgb(") or colour.count(",") != 2:
-            return None
-        parts = np.array([float(part) for part in colour[4:-1].split(",")]) / 255
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
         lights.append(float(linear @ (0.2126, 0.7152, 0.0722)))
     return (max(lights) + 0.05) / (min(lights) + 0.05)

@@ -15,9 +15,9 @@ from lensmith.data.store import Store
 from lensmith.data.synthetic import check_pictures
 from lensmith.engines import trust
 from lensmith.engines.choose import choose_engine, resolve_device
-from lensmith.engines.convert import _without_telemetry, convert
+from lensmith.engines.convert import convert
 from lensmith.engines.interface import Output, collect
-from lensmith.engines.openvino import OpenVinoEngine, has_bfloat16
+from lensmith.engines.openvino import OpenVinoEngine, has_bfloat16, without_telemetry
 from lensmith.engines.pytorch import TorchEngine, WithNormalisation
 from lensmith.errors import UsageError
 
@@ -187,7 +187,7 @@ def test_unknown_engine_and_device_say_what_is_allowed(tmp_path: Path) -> None:
 
 
 def test_telemetry_cannot_be_imported_while_converting() -> None:
-    with _without_telemetry(), pytest.raises(ImportError):
+    with without_telemetry(), pytest.raises(ImportError):
         import openvino_telemetry  # noqa: F401
     assert sys.modules.get("openvino_telemetry", "absent") is not None
 

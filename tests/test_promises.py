@@ -85,9 +85,7 @@ def drive(
     ways = {"PYTHONPATH": os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])}
     files = {"ASKED": str(folder / "asked"), "ENDED": str(folder / "ended")}
     text = json.dumps([[str(word) for word in command] for command in commands])
-    said = process(
-        ["-c", DRIVER, text], folder=folder, environment={**ways, **files, **environment}, before=before
-    )
+    said = process(["-c", DRIVER, text], folder=folder, environment={**ways, **files, **environment}, before=before)
     assert said.code == 0, said.err
     ended: list[dict[str, Any]] = json.loads((folder / "ended").read_text())
     late = (folder / "asked").read_text() if (folder / "asked").exists() else ""  # from a thread behind
@@ -140,7 +138,6 @@ def test_common_path_needs_no_torch(scratch: Run, pictures: Path, weights: Path,
         ["evaluate", out / "without-torch", pictures],
         ["report", out / "without-torch"],
         ["check", pictures],
-        ["networks", "convnet"],
         ["cache"],
     ]
     ended = drive(commands, NO_TORCH, tmp_path)
@@ -283,7 +280,8 @@ def wait_for(true: Callable[[], bool], started: subprocess.Popen[str]) -> None:
 
 
 # Imports everything once, then forks a child for each killing: nothing is computed before the fork, since the threads
-# of the libraries would not survive it. Each child has its own seed, hence its own weights and its own conversion.
+# of the libraries would not survive it. Each child has its own seed, hence its own weights and its own conversion;
+# every other one stays with torch, which is quicker.
 KILLER = """
 import json, os, signal, sys, time, traceback
 import openvino.frontend.pytorch.ts_decoder, safetensors.numpy, torch._dynamo, torch.onnx
@@ -319,36 +317,34 @@ def ended(pid):
     return os.waitstatus_to_exitcode(status)
 
 words, kills, stops = json.loads(sys.argv[1])
-start = time.monotonic()
-codes = {"warm": ended(child("warm", 1000))}
-start = time.monotonic()
-codes["whole"] = ended(child("whole", 1001))
-whole = time.monotonic() - start
+codes, whole, given = {}, [], words
+for engine in ("openvino", "torch"):
+    start, words = time.monotonic(), [*given, "--engine", engine]
+    codes[engine] = ended(child(engine, 1000))
+    whole.append(time.monotonic() - start)
 for sign, count, first in ((signal.SIGKILL, kills, 0.0), (signal.SIGINT, stops, 0.1)):
     for number in range(count):
         share = first + (1 - first) * (number + generator(0, sign.name, number).random()) / count
-        name = f"{sign.name}-{number}"
+        name, words = f"{sign.name}-{number}", [*given, "--engine", ("openvino", "torch")[number % 2]]
         pid = child(name, number)
-        time.sleep(share * whole)
+        time.sleep(share * whole[number % 2])
         os.kill(pid, sign)
         codes[name] = ended(pid)
 print(json.dumps(codes))
 """
 
 
-def test_killed_at_random_moments(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+def test_killed_at_random_moments(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("LENSMITH_CACHE", str(tmp_path / "cache"))
     words = ["train", str(pictures), *SMALL[:-1], "--epochs", "12", "--patience", "12"]
-    said = process(["-c", KILLER, json.dumps([words, 10, 4])], folder=tmp_path)
+    said = process(["-c", KILLER, json.dumps([words, 10, 3])], folder=tmp_path)
     assert said.code == 0, said.err
     codes: dict[str, int] = json.loads(said.out)
     logs = {name: (tmp_path / f"{name}.log").read_text() for name in codes}
-    assert codes.pop("warm") == codes.pop("whole") == 0, logs
+    assert codes.pop("openvino") == codes.pop("torch") == 0, logs
     assert set(codes.values()) <= {0, 130, -signal.SIGKILL}, codes
-    assert list(codes.values()).count(-signal.SIGKILL) >= 8
-    assert list(codes.values()).count(130) >= 2
+    assert list(codes.values()).count(-signal.SIGKILL) >= 6
+    assert 130 in codes.values()
     for name, code in codes.items():
         assert "Traceback" not in logs[name], logs[name]
         folder = tmp_path / "runs" / name
@@ -365,9 +361,9 @@ def test_killed_at_random_moments(
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
     # The next training, on what the killed ones left in the store, gives what the undisturbed one gave.
-    after = lensmith(capsys, *words, "--seed", 1001, "--out", tmp_path / "runs", "--name", "after")
+    after = lensmith(capsys, *words, "--seed", 1000, "--out", tmp_path / "runs", "--name", "after")
     assert after.code == 0, after.err
-    one, other = ((tmp_path / "runs" / name) for name in ("whole", "after"))
+    one, other = ((tmp_path / "runs" / name) for name in ("openvino", "after"))
     for name in ("metrics.json", "predictions.csv", "splits.csv", "model/model.safetensors"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
@@ -417,7 +413,8 @@ def test_hostile_pickle_does_not_run(ending: str, zipped: bool, pictures: Path, 
     else:
         file.write_bytes(pickle.dumps(Hostile(mark)))
     said = lensmith(
-        capsys, "train", pictures, "--network", NETWORK, "--weights", file, "--image-size", 16, "--out", tmp_path / "runs"
+        capsys, "train", pictures, "--network", NETWORK, "--weights", file, "--image-size", 16,
+        "--out", tmp_path / "runs",
     )  # fmt: skip
     refused(said, 1, str(file), "nothing of it was run")
     assert not mark.exists()
@@ -458,7 +455,9 @@ ODD_CONFIGS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("odd", ODD_CONFIGS)
-def test_hostile_config_gives_a_clear_error(odd: str, scratch: Run, pictures: Path, tmp_path: Path, capsys: Any) -> None:
+def test_hostile_config_gives_a_clear_error(
+    odd: str, scratch: Run, pictures: Path, tmp_path: Path, capsys: Any
+) -> None:
     folder = tmp_path / "odd"
     shutil.copytree(scratch.folder, folder)
     config = folder / "model" / "config.json"
@@ -488,7 +487,10 @@ def test_weights_of_something_else_give_a_clear_error(
     file = tmp_path / "other" / "model" / "model.safetensors"
     tensors = load_file(file)
     without_head = {name: value for name, value in tensors.items() if not name.startswith("head.")}
-    wrong_head = without_head | {"head.0.weight": tensors["head.0.weight"][:, :-1], "head.0.bias": tensors["head.0.bias"]}
+    wrong_head = without_head | {
+        "head.0.weight": tensors["head.0.weight"][:, :-1],
+        "head.0.bias": tensors["head.0.bias"],
+    }
     wrong_base = tensors | {"base.blocks.1.conv.weight": tensors["base.blocks.1.conv.weight"][:-1]}
     without_base = {name: value for name, value in tensors.items() if name.startswith("head.")}
     for changed in (without_head, wrong_head, wrong_base, without_base):
@@ -500,8 +502,8 @@ def test_weights_of_something_else_give_a_clear_error(
 
 CLASS_NAMES = (
     "<script>alert(1)",
-    "\"><img src=x onerror=alert(1)>",
-    "it's \"quoted\" & more",
+    '"><img src=x onerror=alert(1)>',
+    'it\'s "quoted" & more',
     "ünï çødé 🐜 日本",
     "  spaces  ",
     "-rf",
@@ -543,7 +545,12 @@ def test_awkward_names_survive_everything(oddly_named: tuple[Path, Run], capsys:
     found = json.loads(said.out)
     assert sorted(entry["path"] for entry in found) == [str(folder / file) for file in files]
     assert {entry["predicted"] for entry in found} <= set(CLASS_NAMES)
-    for words in (["evaluate", run.folder], ["evaluate", run.folder, folder], ["check", folder], ["report", run.folder]):
+    for words in (
+        ["evaluate", run.folder],
+        ["evaluate", run.folder, folder],
+        ["check", folder],
+        ["report", run.folder],
+    ):
         said = lensmith(capsys, *words)
         assert said.code == 0, said.err
         assert ESCAPE not in said.out
@@ -565,9 +572,11 @@ def test_awkward_names_stay_text_in_the_report(oddly_named: tuple[Path, Run]) ->
     _, run = oddly_named
 
     class Page(HTMLParser):
-        tags: set[str] = set()
-        attributes: set[str] = set()
-        text = ""
+        def __init__(self) -> None:
+            super().__init__()
+            self.tags: set[str] = set()
+            self.attributes: set[str] = set()
+            self.text = ""
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             self.tags.add(tag)
@@ -598,10 +607,12 @@ def test_name_that_is_no_text_is_passed_over_or_named(
         shutil.copy(folder / "disc" / "000.png", folder / "disc" / name)
     except OSError:
         pytest.skip("this file system takes no names that are not UTF-8")
+    run = house.train(folder, recipe="scratch", network=NETWORK, image_size=16, epochs=1, out=tmp_path, quiet=True)
+    assert run.document["findings"]["used"] == 24
+    assert run.document["findings"]["not_pictures"]["count"] == 1
     commands: list[list[object]] = [
         ["check", folder],
         ["check", folder, "--json"],
-        ["train", folder, *SMALL, "--epochs", 1, "--out", tmp_path / "runs", "--name", "one"],
         ["predict", scratch.folder, folder / "disc"],
         ["predict", scratch.folder, folder / "disc", "--json"],
         ["predict", scratch.folder, folder / "disc", "--csv"],
@@ -621,7 +632,9 @@ def camera_picture(number: int) -> bytes:
     exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
     file = io.BytesIO()
     picture = draw_shape("disc", 900 + number, 48)
-    picture.save(file, "JPEG", exif=exif, comment=b"SECRET-COMMENT", xmp=b"<x>SECRET-XMP</x>", icc_profile=b"SECRET-ICC")
+    picture.save(
+        file, "JPEG", exif=exif, comment=b"SECRET-COMMENT", xmp=b"<x>SECRET-XMP</x>", icc_profile=b"SECRET-ICC"
+    )
     return file.getvalue()
 
 
@@ -705,9 +718,7 @@ def test_quiet_says_nothing_and_lines_are_plain(scratch: Run, pictures: Path, ou
 
 
 @pytest.mark.parametrize(("terminal", "colour"), [("xterm-256color", True), ("xterm-256color", False), ("dumb", True)])
-def test_colour_on_a_terminal(
-    terminal: str, colour: bool, scratch: Run, pictures: Path, tmp_path: Path
-) -> None:
+def test_colour_on_a_terminal(terminal: str, colour: bool, scratch: Run, pictures: Path, tmp_path: Path) -> None:
     pty = pytest.importorskip("pty")
     mine, theirs = pty.openpty()
     surroundings = {**os.environ, "TERM": terminal, "NO_COLOR": "" if colour else "1"}

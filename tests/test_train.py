@@ -158,7 +158,9 @@ def test_predictions_recomputed_by_hand_give_the_metrics(scratch: Run) -> None:
 def test_splits_agree_with_files_and_predictions(scratch: Run, shapes: Path) -> None:
     rows = table(scratch.folder / "splits.csv")
     assert list(rows[0]) == ["path", "target", "split", "sha256", "group"]
-    assert sorted(row["path"] for row in rows) == sorted(str(path.relative_to(shapes)) for path in shapes.rglob("*.png"))
+    assert sorted(row["path"] for row in rows) == sorted(
+        str(path.relative_to(shapes)) for path in shapes.rglob("*.png")
+    )
     for row in rows:
         assert row["target"] == row["path"].split("/")[0]
         assert row["sha256"] == hashlib.sha256((shapes / row["path"]).read_bytes()).hexdigest()
@@ -457,7 +459,8 @@ def test_six_classes_are_scored_by_their_first_five_answers(tmp_path: Path) -> N
 def test_early_cut_flattened_with_a_dense_head(shapes: Path, weights: Path, tmp_path: Path, capsys: Any) -> None:
     said = lensmith(
         capsys, "train", shapes, "--network", NETWORK, "--weights", weights, "--image-size", 32, "--cut", "blocks.1",
-        "--pool", "flatten", "--dense", "32-16", "--dropout", 0.2, "--out", tmp_path, "--name", "early", "--quiet",
+        "--pool", "flatten", "--dense", "32-16", "--dropout", 0.2, "--epochs", 20, "--out", tmp_path,
+        "--name", "early", "--quiet",
     )  # fmt: skip
     assert said.code == 0, said.err
     run = Run(tmp_path / "early")
@@ -486,7 +489,9 @@ def test_networks_by_numbers(network: str, dense: list[int], cut: str, shapes: P
     assert recipe["image_size"] == 32
     sizes = run.document["result"]["parameters"]
     tensors = load_file(run.model_folder / "model.safetensors")
-    counted = sum(value.size for name, value in tensors.items() if not name.endswith(("mean", "var", "batches_tracked")))
+    counted = sum(
+        value.size for name, value in tensors.items() if not name.endswith(("mean", "var", "batches_tracked"))
+    )
     assert sizes["base"] + sizes["head"] == counted
     if network == "lenet5":
         assert sizes["base"] + sizes["head"] == 61_706 + 2 * 6 * 25 - 7 * 85  # three channels, three classes
@@ -539,7 +544,9 @@ def test_report_is_made_again_from_the_folder_alone(scratch: Run, tmp_path: Path
 
 
 def test_ants_and_bees(data: Path, mobilenet: Path, out: Path, capsys: Any) -> None:
-    said = lensmith(capsys, "train", data / "ants-bees", "--weights", mobilenet, "--out", out, "--name", "ants", "--quiet")
+    said = lensmith(
+        capsys, "train", data / "ants-bees", "--weights", mobilenet, "--out", out, "--name", "ants", "--quiet"
+    )
     assert said.code == 0, said.err
     run = Run(out / "ants")
     assert run.document["held_out"] == "validation"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -38,6 +39,9 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `lensmith networks | head` ends quietly
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):  # a name the terminal cannot show is escaped, never a crash
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Threads that wait for each other should sleep, not spin: a tenth slower alone, four times as fast when another
     # program wants the same cores (LOG.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -19,6 +19,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(f"the disk is full: {folder} cannot be written. Free some space or choose --out.") from error
+        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+            raise RunError(f"{folder} cannot be written ({error.strerror}). Choose another place by --out.") from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise RunError(f"{folder} cannot be written ({error.strerror}). Choose another place by --out.") from error
         raise

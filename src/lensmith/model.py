@@ -18,7 +18,7 @@ from lensmith.data.preprocess import from_dict
 from lensmith.data.store import Store
 from lensmith.engines.choose import Chosen
 from lensmith.engines.head import Head, from_tensors
-from lensmith.errors import RunError, WeightsError
+from lensmith.errors import RunError, UsageError, WeightsError
 from lensmith.tasks.classification import Classification
 from lensmith.zoo.base import Base
 
@@ -84,18 +84,35 @@ def load_model(folder: Path, store: Store, *, engine: str = "", device: str = "a
     """
     config = _read_config(folder)
     tensors = _read_tensors(folder / "model.safetensors")
+    head = from_tensors(tensors)
+    try:
+        task, base, trained = _parts(config, tensors, len(head.biases[-1]))
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise RunError(f"{folder / 'config.json'} is damaged ({said}). Train again.") from error
+    wanted = engine or ("auto" if device != "auto" or trained["device"] != "cpu" else trained["name"])
+    chosen = base.engine(store, engine=wanted, device=device, precision=trained["precision"])
+    return Model(task, base, head, chosen, str(config.get("licence", "")))
+
+
+def _parts(
+    config: dict[str, Any], tensors: dict[str, np.ndarray], outputs: int
+) -> tuple[Classification, Base, dict[str, str]]:
+    """Return task, base and the engine of the training; raise one of several errors for what does not fit."""
+    classes = config["classes"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) != outputs:
+        raise ValueError(f"classes must be the {outputs} names that the head was trained on")
+    if config["pool"] not in ("mean", "flatten"):
+        raise ValueError(f"pool is {config['pool']!r}")
     base = Base(
-        network=config["network"],
-        cut=config["cut"],
+        network=str(config["network"]),
+        cut=str(config["cut"]),
         pool=config["pool"],
         preprocessing=from_dict(config["preprocessing"]),
         tensors={name[5:]: tensor for name, tensor in tensors.items() if name.startswith("base.")},
     )
-    trained = config["engine"]
-    wanted = engine or ("auto" if device != "auto" else trained["name"] if trained["device"] == "cpu" else "auto")
-    chosen = base.engine(store, engine=wanted, device=device, precision=trained["precision"])
-    task = Classification(tuple(config["classes"]), config["threshold"])
-    return Model(task, base, from_tensors(tensors), chosen, config["licence"])
+    trained = {name: str(config["engine"][name]) for name in ("name", "device", "precision")}
+    return Classification(tuple(classes), config["threshold"]), base, trained
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -105,7 +122,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} holds no model: the run did not get that far. Train again.") from None
     except ValueError as error:
         raise RunError(f"{folder / 'config.json'} is damaged ({error}). Train again.") from error
-    if config.get("format", 0) > FORMAT:
+    number = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(number, int):
+        raise RunError(f"{folder / 'config.json'} is damaged (it names no format). Train again.")
+    if number > FORMAT:
         raise RunError(
             f"{folder} has format {config['format']}; this lensmith reads up to {FORMAT}. Install a newer one."
         )

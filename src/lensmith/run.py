@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from lensmith.errors import RunError, UsageError, nearest
 from lensmith.files import write_atomic, writing
 
 FORMAT = 1
+LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names need some
 HISTORY = (
     "epoch",
     "l2",
@@ -49,6 +51,13 @@ class Run:
     def document(self) -> dict[str, Any]:
         """What run.json says. Raises RunError if it is missing, damaged or of a newer format."""
         return _read_document(self.folder / "run.json")
+
+    def field(self, name: str) -> Any:
+        """Return one top-level field of run.json. Raises RunError if it is not there."""
+        document = self.document
+        if name not in document:
+            raise RunError(f"{self.folder / 'run.json'} is damaged (it has no {name}). Train again.")
+        return document[name]
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -93,13 +102,16 @@ class Run:
         table.writerows(rows)
         self.write_text(name, text.getvalue())
 
-    def read_table(self, name: str) -> list[dict[str, str]]:
-        """Return the rows of a CSV file as dictionaries. Raises RunError if it is missing."""
+    def read_table(self, name: str, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+        """Return the rows of a CSV file as dictionaries. Raises RunError if it or one of the columns is missing."""
         path = self.folder / name
         if not path.exists():
             raise RunError(f"{self.folder} has no {name}: the run did not get that far. Train again.")
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        if not rows or any(row.get(column) is None for row in rows for column in columns):
+            raise RunError(f"{path} is damaged (it must have rows of {', '.join(columns)}). Train again.")
+        return rows
 
     def append_history(self, row: Mapping[str, object]) -> None:
         """Add one epoch to history.csv."""
@@ -158,8 +170,10 @@ def require_free(out: Path, name: str | None) -> None:
     """Raise UsageError early if `name` is impossible or a run of that name exists."""
     if name is None:
         return
-    if not name.strip() or Path(name).name != name or name in (".", ".."):
+    if not name.strip() or Path(name).name != name or name in (".", "..") or "\0" in name:
         raise UsageError(f"name is {name!r}; it must be a plain folder name. Try --name first-run.")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UsageError(f"name has {len(name)} letters; at most {LONGEST_NAME} bytes fit. Try --name first-run.")
     if (out / name).exists():
         raise UsageError(f"a run named {name!r} already exists in {out}. Choose another --name, or remove it.")
 
@@ -206,11 +220,13 @@ def list_runs(out: Path) -> list[Run]:
 def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        number = document["format"]
     except FileNotFoundError:
         raise RunError(f"{path} is missing: {path.parent} is no run folder.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise RunError(f"{path} is damaged ({error}). Train again.") from error
+    number = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(number, int):
+        raise RunError(f"{path} is damaged (it names no format). Train again.")
     if number > FORMAT:
         raise RunError(f"{path} has format {number}; this lensmith reads up to {FORMAT}. Install a newer lensmith.")
     return dict(document)

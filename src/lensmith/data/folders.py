@@ -35,6 +35,7 @@ SPLIT_NAMES = {
 }
 SET_ASIDE = frozenset(("__macosx", "@eadir", "lost+found", "$recycle.bin", "thumbs.db", "desktop.ini"))
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+RUN_FILE = "run.json"
 CLASS_DEPTH = 2  # folders below the root, at most, down to where a class begins
 NAMES_SHOWN = 8
 
@@ -161,7 +162,11 @@ def _walk(folder: Path, relative: str, seen: set[Identity]) -> Iterator[tuple[st
         seen = {*seen, identity}
     else:
         seen.add(identity)
-    for entry in _entries(folder):
+    entries = _entries(folder)
+    if relative and any(entry.name == RUN_FILE for entry in entries):
+        yield relative, False  # a run of lensmith: the pictures of its report are nobody's data
+        return
+    for entry in entries:
         path = relative + _readable(entry.name)
         if _is_folder(entry) and _readable(entry.name) != entry.name:
             raise DataError(f"{path}: the name of this folder is not valid UTF-8. Rename it.")

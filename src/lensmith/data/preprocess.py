@@ -47,6 +47,12 @@ class Preprocessing:
             raise UsageError(f"resize is {self.resize!r}; allowed are {', '.join(get_args(Resize))}.")
         if self.interpolation not in FILTERS:
             raise UsageError(f"interpolation is {self.interpolation!r}; allowed are {', '.join(FILTERS)}.")
+        if not 0.01 <= self.crop <= 1:
+            raise UsageError(f"crop is {self.crop}; allowed are 0.01 to 1. Try 1.")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise UsageError(
+                f"mean and std are {self.mean} and {self.std}; three numbers each, std above 0, are needed."
+            )
         if not 1 <= self.image_size <= 4096:
             raise UsageError(f"image_size is {self.image_size}; allowed are 1 to 4096. Try 224.")
 

@@ -157,7 +157,8 @@ def _record(path: str, sha256: str, row: tuple[object, ...]) -> Record:
 
 
 def _key(path: Path) -> str:
-    return str(path.absolute())
+    """Return the path as text that SQLite takes: names that are no UTF-8 are escaped."""
+    return str(path.absolute()).encode("utf-8", "backslashreplace").decode()
 
 
 def _status(path: Path) -> tuple[int, int] | None:

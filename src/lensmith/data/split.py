@@ -45,7 +45,7 @@ def split(dataset: Dataset, findings: Findings, seed: int) -> Splits:
         names = np.where(findings.keep, "train", LEFT_OUT).astype("<U10")
         _carve(names, "test", HELD_OUT_SHARE, dataset, findings, seed)
         _carve(names, "validation", STOPPING_SHARE, dataset, findings, seed)
-        return _checked(Splits(names, "validation", "test"), dataset)
+        return _checked(Splits(names, "validation", "test"), dataset, findings)
     names = np.where(findings.keep, np.array(dataset.given), LEFT_OUT).astype("<U10")
     given = set(dataset.given)
     if given == {"train"}:
@@ -54,7 +54,7 @@ def split(dataset: Dataset, findings: Findings, seed: int) -> Splits:
     stopping = "stopping" if held_out == "validation" else "validation"
     if "validation" not in given or held_out == "validation":
         _carve(names, stopping, STOPPING_SHARE, dataset, findings, seed)
-    return _checked(Splits(names, stopping, held_out), dataset)
+    return _checked(Splits(names, stopping, held_out), dataset, findings)
 
 
 def _carve(names: np.ndarray, part: str, share: float, dataset: Dataset, findings: Findings, seed: int) -> None:
@@ -78,11 +78,13 @@ def _groups(members: Iterable[int], sha256: tuple[str, ...]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _checked(splits: Splits, dataset: Dataset) -> Splits:
+def _checked(splits: Splits, dataset: Dataset, findings: Findings) -> Splits:
     for name in ("train", splits.stopping, splits.held_out):
         if len(splits.indices(name)) == 0:
+            copies = len(findings.left_out) - len(findings.unreadable)
+            why = f" {copies} were left out, being copies of held-out pictures or of two classes." if copies else ""
             raise DataError(
-                f"no pictures are left for the split {name!r}; every class needs a few pictures that differ from "
+                f"no pictures are left for the split {name!r}.{why} Every class needs a few pictures that differ from "
                 f"each other. Add pictures to {dataset.root.name}, or give train, validation and test folders."
             )
     missing = set(range(len(dataset.classes))) - set(dataset.targets[splits.indices("train")].tolist())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import torch
 
 from lensmith.data.synthetic import check_pictures
 from lensmith.engines.interface import collect
+from lensmith.engines.openvino import load_openvino, without_telemetry
 from lensmith.engines.pytorch import TorchEngine, WithNormalisation
 from lensmith.engines.trust import CHECKED_PICTURES, check, write_trust
 
@@ -24,11 +24,10 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
     """
     pictures = check_pictures(CHECKED_PICTURES, image_size)
     reference = collect(TorchEngine(module, "cpu").run(pictures)).features
-    with _without_telemetry(), _without_fused_attention(), warnings.catch_warnings():
+    with without_telemetry(), _without_fused_attention(), warnings.catch_warnings():
         # OpenVINO traces with torch.jit, which says of itself that it is old; the check below is what counts.
         warnings.simplefilter("ignore")
-        import openvino
-
+        openvino = load_openvino()
         example = torch.from_numpy(np.stack(pictures[:2]))
         shape = openvino.PartialShape([-1, image_size, image_size, 3])
         graph = openvino.convert_model(module.eval(), example_input=example, input=[shape])
@@ -46,17 +45,3 @@ def _without_fused_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
-
-
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """OpenVINO's converter reports usage over the network if it finds the package for it; hide that package."""
-    name = "openvino_telemetry"
-    before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before

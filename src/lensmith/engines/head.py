@@ -23,7 +23,12 @@ class Head:
         return self.layers(features)[-1]
 
     def layers(self, features: np.ndarray) -> list[np.ndarray]:
-        """Return the input of every layer and, last, the logits."""
+        """Return the input of every layer and, last, the logits. Raises WeightsError if the features do not fit."""
+        if features.shape[1] != self.weights[0].shape[0]:
+            raise WeightsError(
+                f"the head takes {self.weights[0].shape[0]} features, but the base gives {features.shape[1]}: they are "
+                f"not of one model. Train again, or copy the whole model folder."
+            )
         values = [features.astype(np.float32, copy=False)]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             values.append(np.maximum(values[-1] @ weight + bias, 0))

@@ -6,8 +6,11 @@ base ends in a map, `maps`), check.npz (pictures and what torch made of them in 
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +53,7 @@ class OpenVinoEngine:
 
     def _compile(self, maps: bool) -> Any:
         if maps not in self._compiled:
-            import openvino
-
-            core = openvino.Core()
+            core = load_openvino().Core()
             graph = core.read_model(self._folder / "base.xml")
             if not maps:
                 for result in graph.get_results()[1:]:
@@ -82,8 +83,30 @@ def _finish(busy: deque[tuple[Any, int]], idle: deque[Any], with_maps: bool) -> 
     return Output(features, maps)
 
 
+def load_openvino() -> Any:
+    """Return the module openvino. Its mere import reports to its makers over the network, unless that is prevented."""
+    with without_telemetry():
+        import openvino
+    return openvino
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Hide the package by which OpenVINO reports usage; where its parts hold it already, they are given their stub."""
+    name = "openvino_telemetry"
+    was_there, before = name in sys.modules, sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        for part in [part for place, part in sys.modules.items() if place.startswith("openvino.tools.ovc")]:
+            if getattr(getattr(part, "tm", None), "__name__", "").startswith(name):
+                setattr(part, "tm", import_module("openvino.tools.ovc.telemetry_stub"))  # noqa: B010
+        yield
+    finally:
+        sys.modules.pop(name, None)
+        if was_there:
+            sys.modules[name] = before  # type: ignore[assignment]
+
+
 def has_bfloat16() -> bool:
     """Return whether this processor multiplies bfloat16 matrices by itself."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -60,7 +60,9 @@ def read_source(folder: Path) -> Source:
         raise RunError(f"no run.json in {folder}; a run folder is allowed. Name a folder that `lensmith train` made.")
     run = mapping(run)
     version = number(run.get("format"))
-    if version is None or version > FORMAT:
+    if version is None:
+        raise RunError(f"run.json in {folder} is damaged (it names no format). Train again.")
+    if version > FORMAT:
         raise RunError(
             f"run.json has format {run.get('format')!r}; up to {FORMAT} can be read. Install a newer lensmith."
         )

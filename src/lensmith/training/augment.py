@@ -16,7 +16,7 @@ from lensmith.training.colour import channel_means, recoloured
 from lensmith.training.draws import Draws
 from lensmith.training.geometry import folded, forward, sampling_grid, sources
 
-PIXELS_AT_ONCE = 200_000  # what a processor's cache holds with all that is made of it on the way
+PIXELS_AT_ONCE = 100_000  # what a processor's cache holds with all that is made of it on the way
 EDGE_POINTS = 9  # a warped side of a box is measured at this many points
 PADDING = {"edge": "border", "reflect": "reflection"}  # what torch calls these fills; all others are colours
 
@@ -29,11 +29,11 @@ def augmented(pictures: np.ndarray, augmentation: Augmentation, draws: Draws) ->
     """
     if not augmentation.moves and not augmentation.recolours:
         return pictures
-    return augmented_tensor(torch.from_numpy(np.ascontiguousarray(pictures)), augmentation, draws).numpy()
+    return augmented_tensor(torch.from_numpy(np.require(pictures, None, ["C", "W"])), augmentation, draws).numpy()
 
 
 def augmented_tensor(pictures: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:
-    """Do the same to pictures (n, s, s, 3) uint8 on any device; the result is new, and stays on that device."""
+    """Do the same to pictures (n, s, s, 3) uint8 on any device; the result stays there."""
     changed = torch.empty_like(pictures)
     step = max(1, len(pictures))
     if pictures.device.type == "cpu":
@@ -53,8 +53,9 @@ def augmented_masks(masks: np.ndarray, augmentation: Augmentation, draws: Draws,
         return masks
     size = masks.shape[1]
     places = sources(augmentation, draws, size, "cpu")
-    found = masks.reshape(-1)[_numbered(places, size, mirrored=False).numpy()]
-    return np.where(_inside(places, size).numpy(), found, masks.dtype.type(fill))
+    moved: np.ndarray = masks.reshape(-1)[_numbered(places, size, mirrored=False).numpy()]
+    moved[~_inside(places, size).numpy()] = fill
+    return moved
 
 
 def augmented_boxes(
@@ -88,26 +89,33 @@ def augmented_boxes(
 
 def _changed(pictures: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:
     """Return the changed (n, s, s, 3) uint8, all of them at once."""
-    size, means = pictures.shape[1], pictures.new_zeros(1, 3, dtype=torch.float64)
+    size, means = pictures.shape[1], np.zeros((1, 3))
     if augmentation.contrast > 0 or augmentation.fill == "mean":
-        means = channel_means(pictures)
-    fill = means if augmentation.fill == "mean" else _colour(augmentation.fill, means)
+        means = channel_means(_planes(pictures))
+    fill = means if augmentation.fill == "mean" else _colour(augmentation.fill)
     between = augmentation.reshapes and augmentation.interpolation != "nearest"
     if augmentation.moves and not between:
         pictures = _copied(pictures, sources(augmentation, draws, size, pictures.device), augmentation.fill, fill)
     if not between and not augmentation.recolours:
         return pictures
-    values = pictures.permute(0, 3, 1, 2).float()
+    values = _planes(pictures)
     if between:
         values = _sampled(values, sampling_grid(augmentation, draws, size, pictures.device), augmentation, fill)
     if augmentation.recolours:
         values = recoloured(values, means, augmentation, draws)
-    return values.clamp_(0, 255).add_(0.5).permute(0, 2, 3, 1).to(torch.uint8)
+    return values.clamp_(0, 255).add_(0.5).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _sampled(values: Tensor, grid: Tensor, augmentation: Augmentation, fill: Tensor) -> Tensor:
+def _planes(pictures: Tensor) -> Tensor:
+    """Return (n, 3, s, s) float32 of (n, s, s, 3) uint8, each colour on its own in memory."""
+    return pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _sampled(values: Tensor, grid: Tensor, augmentation: Augmentation, fill: np.ndarray) -> Tensor:
     """Return (n, 3, s, s) float32 interpolated at the points of the grid; `fill` is (n or 1, 3) of 0..255."""
-    colour = fill.float()[:, :, None, None] if augmentation.fill not in PADDING else None
+    colour = None
+    if augmentation.fill not in PADDING:
+        colour = torch.from_numpy(fill.astype(np.float32)).to(values.device)[:, :, None, None]
     # Torch reads zeros outside: with the colour subtracted before and added after, zero is the colour.
     found = functional.grid_sample(
         values if colour is None else values - colour,
@@ -119,7 +127,7 @@ def _sampled(values: Tensor, grid: Tensor, augmentation: Augmentation, fill: Ten
     return found if colour is None else found.add_(colour)
 
 
-def _copied(pictures: Tensor, places: tuple[Tensor, Tensor], fill: str, colour: Tensor) -> Tensor:
+def _copied(pictures: Tensor, places: tuple[Tensor, Tensor], fill: str, colour: np.ndarray) -> Tensor:
     """Return (n, s, s, 3) uint8 with each pixel copied from its place; `colour` is (n or 1, 3) of 0..255."""
     size = pictures.shape[1]
     numbers = _numbered(places, size, mirrored=fill == "reflect")
@@ -129,7 +137,8 @@ def _copied(pictures: Tensor, places: tuple[Tensor, Tensor], fill: str, colour: 
         found = pictures.reshape(-1, 3)[numbers]
     if fill in PADDING:
         return found
-    return torch.where(_inside(places, size)[..., None], found, colour.round().byte()[:, None, None, :])
+    outside = torch.from_numpy(colour.round().astype(np.uint8)).to(pictures.device)
+    return torch.where(_inside(places, size)[..., None], found, outside[:, None, None, :])
 
 
 def _numbered(places: tuple[Tensor, Tensor], size: int, *, mirrored: bool) -> Tensor:
@@ -143,10 +152,10 @@ def _inside(places: tuple[Tensor, Tensor], size: int) -> Tensor:
     return (x >= 0) & (x < size) & (y >= 0) & (y < size)
 
 
-def _colour(fill: str, like: Tensor) -> Tensor:
+def _colour(fill: str) -> np.ndarray:
     """Return a fill's colour as (1, 3) of 0..255; black for those that are no colour."""
     number = {"white": 0xFFFFFF}.get(fill) or (int(fill[1:], 16) if fill.startswith("#") else 0)
-    return like.new_tensor([[number >> 16, number >> 8 & 255, number & 255]])
+    return np.array([[number >> 16, number >> 8 & 255, number & 255]])
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ class Augmentation:
     def reshapes(self) -> bool:
         """Whether pixels may land between pixels, so that the picture has to be sampled."""
         turned = self.rotation > 0 or self.shear > 0 or self.stretch > 0 or self.warp > 0
-        return turned or self.zoom != (1, 1) or self.crop < 1
+        return turned or self.zoom != (1.0, 1.0) or self.crop < 1
 
     @property
     def recolours(self) -> bool:
@@ -217,7 +217,7 @@ def in_words(augmentation: Augmentation) -> list[str]:
         f"moved by up to {across} %" + (f" across, {down} % down" if across != down else ""): a.shifts,
         f"slanted by up to {a.shear:g}°": a.shear,
         f"stretched by up to {a.stretch * 100:.3g} %": a.stretch,
-        f"zoomed {a.zoom[0]:.3g} to {a.zoom[1]:.3g} times": a.zoom != (1, 1),
+        f"zoomed {a.zoom[0]:.3g} to {a.zoom[1]:.3g} times": a.zoom != (1.0, 1.0),
         "mirrored": a.flip,
         f"cropped to {a.crop * 100:.3g} % or more": a.crop < 1,
         f"warped by up to {a.warp * 100:.3g} %": a.warp,
@@ -257,6 +257,9 @@ def _trial(name: str) -> str:
 
 
 def _spelled(value: object) -> str:
+    """Return a value as `parse` reads it back, without losing a digit."""
     if isinstance(value, tuple):
-        return ":".join(map(repr, value))
+        return ":".join(map(_spelled, value))
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
     return str(value).lower()

@@ -49,18 +49,19 @@ def matrices(augmentation: Augmentation, draws: Draws, size: int) -> np.ndarray:
 
 
 def sampling_grid(augmentation: Augmentation, draws: Draws, size: int, device: torch.device | str) -> Tensor:
-    """Return (n, size, size, 2) float32: for each pixel the x and y of the picture that it shows."""
-    inverse = np.linalg.inv(matrices(augmentation, draws, size))[:, :2]
-    maps = torch.from_numpy(inverse.astype(np.float32)).to(device)
-    centres = (torch.arange(size, device=device) * 2 + 1) / size - 1
+    """Return (n, size, size, 2) float32: for each pixel the x and y of the point of the picture that it shows."""
+    inverse = np.linalg.inv(matrices(augmentation, draws, size))
+    maps = _tensor(inverse, device)
+    places = (np.arange(size) * 2 + 1) / size - 1
+    centres, spline = _tensor(places, device), _tensor(_spline(places), device)
+    # The warp comes before the affine map. That map is linear, so it may as well turn the few knots as the many pixels.
+    knots = _tensor(np.einsum("nij,njkl->nikl", inverse[:, :2, :2], 2 * draws.warp), device)
     grid = torch.empty(len(maps), size, size, 2, device=device)
-    warp = _displacements(draws, size, device) if augmentation.warp > 0 else None
     for axis in range(2):
         along, across, constant = maps[:, axis, 0:1], maps[:, axis, 1:2], maps[:, axis, 2:3]
-        plane = grid[..., axis]
-        torch.add((along * centres)[:, None, :], (across * centres + constant)[:, :, None], out=plane)
-        if warp is not None:
-            plane += along[..., None] * warp[:, 0] + across[..., None] * warp[:, 1]
+        torch.add((along * centres)[:, None, :], (across * centres + constant)[:, :, None], out=grid[..., axis])
+        if augmentation.warp > 0:
+            grid[..., axis] += spline @ knots[:, axis] @ spline.T
     return grid
 
 
@@ -68,8 +69,8 @@ def displacement(warp: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return (n, p, 2): how far the points (n, p, 2) are moved by each picture's warp (n, 2, WARP_KNOTS, WARP_KNOTS).
 
     A uniform cubic spline over a coarse grid, after the elastic deformation of Ronneberger et al. 2015, section 3.1.
-    Where no knot exceeds a (in shares of the side), the slope along an axis is at most 2 a WARP_CELLS, and both together
-    are 0.8 for a = 0.05: the map never folds, and `forward` can invert it by repetition.
+    Where no knot exceeds a (in shares of the side), the slope along an axis is at most 2 a WARP_CELLS. Both slopes
+    add up to 0.8 for the largest a of 0.05: the map never folds, and `forward` can invert it by repetition.
     """
     points = np.clip(points, -1, 1)
     across, down = _spline(points[..., 0]), _spline(points[..., 1])
@@ -80,7 +81,7 @@ def displacement(warp: np.ndarray, points: np.ndarray) -> np.ndarray:
 def forward(augmentation: Augmentation, draws: Draws, size: int, points: np.ndarray) -> np.ndarray:
     """Return where the points (n, p, 2) of each picture land, in the coordinates above."""
     maps = matrices(augmentation, draws, size)
-    target = np.einsum("nij,npj->npi", maps[:, :2, :2], points) + maps[:, None, :2, 2]
+    target: np.ndarray = np.einsum("nij,npj->npi", maps[:, :2, :2], points) + maps[:, None, :2, 2]
     landed = target
     if augmentation.warp > 0:
         for _ in range(INVERSION_STEPS):
@@ -99,7 +100,7 @@ def sources(augmentation: Augmentation, draws: Draws, size: int, device: torch.d
         x, y = ((sampling_grid(augmentation, draws, size, device) + 1) * (size / 2)).floor_().long().unbind(-1)
         return x, y
     shifts = torch.from_numpy(whole_shifts(augmentation, draws, size)).to(device)
-    flipped = torch.from_numpy(np.ascontiguousarray(draws.flip)).to(device)[:, None]
+    flipped = torch.from_numpy(draws.flip.copy()).to(device)[:, None]
     pixels = torch.arange(size, device=device).expand(len(shifts), size)
     x = torch.where(flipped, size - 1 - pixels, pixels) - shifts[:, :1]
     return x[:, None, :], (pixels - shifts[:, 1:])[:, :, None]
@@ -111,13 +112,6 @@ def folded(places: Tensor, size: int, *, mirrored: bool) -> Tensor:
         return places.clamp(0, size - 1)
     places = places.remainder(2 * size)
     return torch.minimum(places, 2 * size - 1 - places)
-
-
-def _displacements(draws: Draws, size: int, device: torch.device | str) -> Tensor:
-    """Return `displacement` at every pixel, (n, 2, size, size) float32."""
-    spline = torch.from_numpy(_spline((np.arange(size) * 2 + 1) / size - 1).astype(np.float32)).to(device)
-    knots = torch.from_numpy(np.ascontiguousarray(2 * draws.warp, np.float32)).to(device)
-    return spline @ knots @ spline.T
 
 
 def _spline(places: np.ndarray) -> np.ndarray:
@@ -134,3 +128,7 @@ def _matrix(*rows: np.ndarray) -> np.ndarray:
     matrix[:, :2] = np.stack(rows, axis=1).reshape(-1, 2, 3)
     matrix[:, 2, 2] = 1
     return matrix
+
+
+def _tensor(values: np.ndarray, device: torch.device | str) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(device)

@@ -169,7 +169,7 @@ def _pretrained(request: Request, store: Store, say: Callable[[str], None], reas
             raise UsageError("recipe features needs pretrained weights, but weights is none. Try --recipe scratch.")
         reasons["recipe"] = "Trained from scratch, since --weights none was asked for."
         return None
-    network = request.network or DEFAULT_PRETRAINED
+    network = DEFAULT_PRETRAINED if request.network is None else request.network
     found = plan_pretrained(network, request.weights, request.cut, request.image_size, store, say)
     if isinstance(found, str):
         if request.recipe == "features":
@@ -194,7 +194,7 @@ def _pretrained(request: Request, store: Store, say: Callable[[str], None], reas
 
 
 def _random(request: Request, dataset: Dataset, store: Store, reasons: dict[str, str]) -> Plan:
-    network = request.network or DEFAULT_SCRATCH
+    network = DEFAULT_SCRATCH if request.network is None else request.network
     if request.network is None:
         reasons["network"] = "A small convolutional network, since nothing pretrained is used."
     size = request.image_size

@@ -11,7 +11,7 @@ import numpy as np
 from lensmith.data.dataset import Dataset
 from lensmith.data.folders import open_folder
 from lensmith.data.store import Store
-from lensmith.errors import DataError, RunError
+from lensmith.errors import RunError
 from lensmith.model import Model, load_model
 from lensmith.run import Run, open_run
 from lensmith.verbs.console import Console
@@ -78,15 +78,13 @@ def evaluate(
     found, console, store = open_run(run, Path(out)), Console(quiet), Store()
     model = load_model(found.model_folder, store, engine=engine, device=device)
     if data is None:
-        split = str(found.document["held_out"])
+        split = str(found.field("held_out"))
         dataset = _held_out(found, model, split, store)
     else:
         split, dataset = "new", open_folder(Path(data).expanduser().resolve(), model.task.classes)
     with console.progress("pictures", len(dataset.paths)) as advance:
         answers = score_split(model, dataset, np.arange(len(dataset.paths)), store, advance=advance)
-    if not answers.paths:
-        raise DataError(f"none of the {len(dataset.paths)} pictures in {dataset.root} can be read.")
-    seed = int(found.document["seed"])
+    seed = int(found.field("seed"))
     metrics = model.task.score(answers.targets, answers.probabilities, seed)
     seen = _seen(found, split, answers.sha256)
     # Only pictures that were kept away from training count as never seen.
@@ -110,15 +108,19 @@ def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
     """Return how many of the pictures the run trained on, or stopped by; none of its held-out ones were."""
     if split != "new":
         return 0
-    held_out = run.document["held_out"]
-    used = {row["sha256"] for row in run.read_table("splits.csv") if row["split"] not in ("", held_out)}
+    held_out = run.field("held_out")
+    rows = run.read_table("splits.csv", ("sha256", "split"))
+    used = {row["sha256"] for row in rows if row["split"] not in ("", held_out)}
     return sum(content in used for content in sha256)
 
 
 def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
     """Return the run's held-out pictures as a data set, after making sure that they are the same files."""
-    root = Path(run.document["request"]["data"])
-    rows = [row for row in run.read_table("splits.csv") if row["split"] == split]
+    root = Path(run.field("request")["data"])
+    table = run.read_table("splits.csv", ("path", "target", "split", "sha256"))
+    rows = [row for row in table if row["split"] == split and row["target"] in model.task.classes]
+    if not rows:
+        raise RunError(f"{run.folder / 'splits.csv'} is damaged (it has no rows of {split}). Train again.")
     classes = {name: index for index, name in enumerate(model.task.classes)}
     for row in rows:
         try:

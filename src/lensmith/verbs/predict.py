@@ -112,6 +112,9 @@ def list_pictures(places: Sequence[str | Path]) -> list[str]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
+        if "run.json" in files:  # the pictures of a report are not the user's
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in decode.PICTURE_SUFFIXES:

@@ -10,6 +10,7 @@ import numpy as np
 from lensmith.data.dataset import Dataset
 from lensmith.data.read import Files, Record
 from lensmith.data.store import Store
+from lensmith.errors import DataError
 from lensmith.model import Model
 from lensmith.training.features import extract
 
@@ -44,6 +45,12 @@ def score_split(
         advance=advance,
     )
     good = np.array([not record.reason for record in found.records], bool)
+    if not good.any():
+        first = found.records[0]
+        raise DataError(
+            f"none of the {len(paths)} pictures in {dataset.root} can be read; the first is "
+            f"{first.path}: {first.reason}."
+        )
     return Answers(
         paths=tuple(path for path, fine in zip(paths, good, strict=True) if fine),
         sha256=tuple(record.sha256 for record in found.records if not record.reason),

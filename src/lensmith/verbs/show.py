@@ -115,7 +115,7 @@ def write_evaluation(found: Evaluation, path: Path) -> None:
         table.writerow([place, found.classes[target], found.classes[answer], shares[answer], *shares])
     if not path.parent.is_dir():
         raise RunError(f"there is no folder {str(path.parent)!r} to write {path.name} into. Make it first.")
-    with writing(path.parent):
+    with writing(path):
         write_atomic(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 

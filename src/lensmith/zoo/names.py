@@ -57,9 +57,11 @@ def resolve(name: str, cache: Path | None = None) -> NetworkName:
 def canonical(text: str) -> NetworkName:
     """Return the network of a full name that `resolve` once gave, without looking it up again."""
     if ":" in text:
-        return NetworkName("python", text)
+        return _of_the_user(text)
     source, _, name = text.partition("/")
-    return NetworkName(cast("Source", source), name)
+    if source not in ("lensmith", *catalogue.LIBRARIES):
+        raise UsageError(f"there is no network {text!r}. `lensmith networks` lists them all.")
+    return _own(name) if source == "lensmith" else NetworkName(cast("Source", source), name)
 
 
 def look_here() -> None:
