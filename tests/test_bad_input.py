@@ -17,7 +17,7 @@ import lensmith as house
 from conftest import draw_shape, write_shapes
 from lensmith.data.awkward import write_awkward
 from lensmith.run import Run
-from running import Said, can_unshare, leftovers, lensmith, process, refused, snapshot
+from running import Said, can_unshare, leftovers, lensmith, process, refused, snapshot, table
 
 NETWORK = "convnet/4-8"
 SMALL = ("--recipe", "scratch", "--network", NETWORK, "--image-size", "16", "--epochs", "1", "--quiet")
@@ -462,7 +462,7 @@ def test_evaluate_where_pictures_changed_or_went(command: Command, pictures: Pat
     shutil.copytree(pictures, folder)
     out = tmp_path / "runs"
     assert command("train", folder, *SMALL, "--out", out, "--name", "one").code == 0
-    held_out = [row["path"] for row in Run(out / "one").read_table("splits.csv") if row["split"] == "test"]
+    held_out = [row["path"] for row in table(out / "one" / "splits.csv") if row["split"] == "test"]
     picture = folder / held_out[0]
     content = picture.read_bytes()
     picture.unlink()
