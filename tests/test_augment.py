@@ -184,6 +184,13 @@ def test_draws_keep_to_their_ranges_and_fill_them() -> None:
     assert np.abs(centres).max() > 0.2
 
 
+def test_kinds_are_drawn_independently() -> None:
+    table = draws(PRESETS["strong"], 0, 1, 4000, COMPONENTS)
+    columns = [np.asarray(getattr(table, field.name), float).reshape(4000, -1)[:, :3] for field in fields(Draws)]
+    related = np.corrcoef(np.concatenate(columns, axis=1).T) - np.eye(sum(column.shape[1] for column in columns))
+    assert np.abs(related).max() < 0.08  # five standard errors
+
+
 def test_shifts_are_whole_pixels_all_equally_likely() -> None:
     table = draws(PRESETS["shift"], 0, 1, 9000)
     values, counts = np.unique(whole_shifts(PRESETS["shift"], table, 32), return_counts=True)
@@ -236,13 +243,13 @@ def test_sampling_at_the_pixels_changes_none(fill: str, interpolation: str) -> N
     assert np.array_equal(augmented(batch, augmentation, fixed(augmentation)), batch)
 
 
-def test_originals_are_left_alone_and_may_be_read_only() -> None:
-    batch = pictures(3, 16)
+def test_originals_and_threads_are_left_alone() -> None:
+    batch, threads = pictures(3, 16), torch.get_num_threads()
     batch.setflags(write=False)
     before = batch.copy()
     for augmentation in PRESETS.values():
         augmented(batch, augmentation, draws(augmentation, 0, 1, 3, COMPONENTS))
-    assert np.array_equal(batch, before)
+    assert np.array_equal(batch, before) and torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -461,7 +468,8 @@ def test_means_are_exact() -> None:
     batch = np.full((1, 700, 700, 3), 255, np.uint8)
     batch[0, 0, 0] = 0
     values = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
-    assert (channel_means(values) == 255 * (700**2 - 1) / 700**2).all()  # too many for a float32 to count
+    exact = np.full((1, 3), 255 * (700**2 - 1) / 700**2)  # too many for a float32 to count
+    assert np.array_equal(channel_means(values), exact)
 
 
 # Masks and boxes.
@@ -570,10 +578,15 @@ def test_a_sheet_shows_what_training_will_see() -> None:
     batch, augmentation = pictures(9, 160), PRESETS["strong"]
     sheet = contact_sheet(batch, augmentation, seed=4, columns=3, chosen=[7, 2], components=COMPONENTS)
     pixels = np.asarray(sheet)
-    view = augmented(batch, augmentation, draws(augmentation, 4, 2, 9, COMPONENTS))[2]
-    for part in (batch[7], batch[2], view):
-        y, x = np.nonzero((pixels[:, :, 0] == part[0, 0, 0]) & (pixels[:, :, 2] == part[0, 0, 2]))
-        assert any(np.array_equal(pixels[r : r + 160, c : c + 160], part) for r, c in zip(y, x, strict=True))
+    views = [augmented(batch, augmentation, draws(augmentation, 4, epoch, 9, COMPONENTS))[2] for epoch in (1, 2, 3)]
+    places = []
+    for part in (batch[7], batch[2], *views):
+        y, x = np.nonzero((pixels[:-160, :-160] == part[0, 0]).all(-1))
+        found = [(c, r) for r, c in zip(y, x, strict=True) if np.array_equal(pixels[r : r + 160, c : c + 160], part)]
+        places += found[:1]
+    (first, above), *row = places
+    assert row == sorted(row) and len(row) == 4 and len({y for _, y in row}) == 1  # the second row: itself, then epochs
+    assert row[0][0] == first and row[0][1] > above
     assert sheet.mode == "RGB" and len(np.unique(pixels[:90].reshape(-1, 3), axis=0)) > 10  # there are words on top
 
 

@@ -25,9 +25,7 @@ def scored(confusion: list[list[int]], names: str = "ants bees") -> tuple[Classi
     """Return a task and the scores, read back from JSON, of answers that give this confusion matrix."""
     task = Classification(tuple(names.split()))
     k = len(task.classes)
-    cells = [
-        (true, answer) for true in range(k) for answer in range(k) for _ in range(confusion[true][answer])
-    ]
+    cells = [(true, answer) for true in range(k) for answer in range(k) for _ in range(confusion[true][answer])]
     probabilities = np.full((len(cells), k), 0.1 / (k - 1), np.float32)
     probabilities[np.arange(len(cells)), [answer for _, answer in cells]] = 0.9
     scores = task.score(np.array([true for true, _ in cells]), probabilities)
@@ -50,9 +48,7 @@ def test_probabilities_agree_with_scipy_and_do_not_overflow() -> None:
     task = Classification(tuple("abcdefg"))
     found = task.probabilities(logits)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(
-        found, special.softmax(logits.astype(np.float64), axis=1), rtol=1e-5, atol=1e-12
-    )
+    np.testing.assert_allclose(found, special.softmax(logits.astype(np.float64), axis=1), rtol=1e-5, atol=1e-12)
     np.testing.assert_array_equal(logits, before)
     huge = task.probabilities(np.eye(7, dtype=np.float32) * 1e30)
     np.testing.assert_array_equal(huge, np.eye(7))
@@ -251,9 +247,7 @@ def test_verdict_on_nothing_right() -> None:
 
 def test_verdict_on_a_rare_class_counts_classes_alike() -> None:
     text = verdict([[38, 2], [60, 900]])
-    assert (
-        'Always answering "bees" would be right more often (96 %), but it does tell the classes apart' in text
-    )
+    assert 'Always answering "bees" would be right more often (96 %), but it does tell the classes apart' in text
     assert "right for 94 %, where guessing gives 50 %" in text
     assert "cannot be told" not in text
 
@@ -370,8 +364,6 @@ def test_percent(share: float, decimals: int, text: str) -> None:
 
 def test_metrics_and_tasks_import_nothing_heavy() -> None:
     heavy = ("torch", "scipy", "sklearn", "openvino", "PIL")
-    code = (
-        f"import sys, lensmith.tasks.classification; print([name for name in {heavy} if name in sys.modules])"
-    )
+    code = f"import sys, lensmith.tasks.classification; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

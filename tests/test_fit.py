@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from conftest import draw_shape
+from lensmith.training.augmentation import PRESETS
 from lensmith.training.diagnosis import Point, diagnose
 from lensmith.training.epoch import Epoch
-from lensmith.training.fit import FitSettings, Pixels, fit, learning_rate, shifted
+from lensmith.training.fit import FitSettings, Pixels, fit, learning_rate
 from lensmith.zoo.convnet import Convnet
 from lensmith.zoo.heads import Classifier
 
@@ -25,10 +26,11 @@ SETTINGS = FitSettings(
     std=(0.2, 0.2, 0.2),
     device="cpu",
     seed=7,
+    augmentation=PRESETS["shift"],
 )
 # The first losses of this tiny run. They change only if the loop, the order, the shifts, the first weights or
 # the arithmetic change; a refactoring keeps them. Written by the run itself on two cores, torch 2.15.
-GOLDEN = (1.3144, 1.1182, 1.078, 1.1108, 1.0306, 1.0296, 0.946, 0.9225, 0.9294, 0.9134)
+GOLDEN = (1.3289, 1.2559, 1.14, 1.0634, 1.0169, 1.0598, 1.0355, 0.9466, 1.0149, 0.9843)
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray]:
@@ -90,14 +92,6 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert rates[-1] < 0.001 and max(rates) == 1.0
-
-
-def test_shifts_move_whole_pictures_and_repeat_the_border() -> None:
-    picture = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
-    assert np.array_equal(shifted(picture, np.array([[0, 0]])), picture)
-    down = shifted(picture, np.array([[2, 0]]))  # the window moves down: the picture moves up
-    assert np.array_equal(down[0, :14], picture[0, 2:])
-    assert np.array_equal(down[0, 15], picture[0, 15])
 
 
 def point(number: int, losses: tuple[float, float], right: tuple[float, float]) -> Point:

@@ -65,9 +65,7 @@ def test_values_agree_with_scikit_learn(n: int, k: int) -> None:
 def test_balanced_accuracy_and_macro_f1_agree_with_scikit_learn_as_they_come() -> None:
     targets, p = drawn(300, 5)
     confusion, predicted = confusion_of(targets, p), p.argmax(axis=1)
-    assert m.balanced_accuracy(confusion).value == pytest.approx(
-        oracle.balanced_accuracy_score(targets, predicted)
-    )
+    assert m.balanced_accuracy(confusion).value == pytest.approx(oracle.balanced_accuracy_score(targets, predicted))
     assert m.macro_f1(confusion).value == pytest.approx(oracle.f1_score(targets, predicted, average="macro"))
 
 
@@ -160,9 +158,7 @@ def test_baseline_is_the_share_of_the_commonest_class() -> None:
 # Wilson.
 
 
-@pytest.mark.parametrize(
-    ("successes", "n"), [(0, 1), (1, 1), (0, 20), (20, 20), (146, 153), (49_999, 50_000)]
-)
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (0, 20), (20, 20), (146, 153), (49_999, 50_000)])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_wilson_agrees_with_scipy(successes: int, n: int, confidence: float) -> None:
     expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
@@ -248,9 +244,7 @@ def test_delong_variance_agrees_with_its_definition_over_all_pairs() -> None:
 def test_delong_agrees_with_a_bootstrap() -> None:
     random = np.random.default_rng(5)
     positives, negatives = random.normal(1.2, 1, 150), random.normal(0, 1, 200)
-    areas = [
-        placements(random.choice(positives, 150), random.choice(negatives, 200)).mean() for _ in range(1500)
-    ]
+    areas = [placements(random.choice(positives, 150), random.choice(negatives, 200)).mean() for _ in range(1500)]
     found = delong(positives, negatives)
     assert (found.low, found.high) == (
         pytest.approx(np.quantile(areas, 0.025), abs=0.008),

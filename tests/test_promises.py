@@ -366,6 +366,37 @@ def test_killed_at_random_moments(pictures: Path, tmp_path: Path, monkeypatch: p
     one, other = ((tmp_path / "runs" / name) for name in ("openvino", "after"))
     for name in ("metrics.json", "predictions.csv", "splits.csv", "model/model.safetensors"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    # What killed processes had begun to write into the store goes with the rest.
+    assert lensmith(capsys, "cache", "--clear").code == 0
+    assert leftovers(tmp_path / "cache") == []
+
+
+# An interruption at the worst place: in Python that C++ has called, where nobody above expects an exception.
+INTERRUPTED_CONVERSION = """
+import os, signal, sys
+sys.modules["openvino_telemetry"] = None
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder as Decoder
+from lensmith.cli import main
+
+def interrupted(self, plain=Decoder.get_op_type):
+    os.kill(os.getpid(), signal.SIGINT)
+    return plain(self)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+Decoder.get_op_type = interrupted
+main()
+"""
+
+
+def test_interrupted_while_a_base_is_converted(pictures: Path, tmp_path: Path) -> None:
+    words = ["train", pictures, *SMALL, "--epochs", 1, "--name", "one"]
+    surroundings = {"LENSMITH_CACHE": str(tmp_path / "cache")}
+    said = process(["-c", INTERRUPTED_CONVERSION, *words], folder=tmp_path, environment=surroundings)
+    assert said.code == 130, said
+    assert "terminate" not in said.err and "cannot take this network" not in said.err
+    assert leftovers(tmp_path / "cache") == []
+    if (tmp_path / "runs" / "one").exists():
+        assert Run(tmp_path / "runs" / "one").document["status"] == "stopped"
 
 
 def check_whole(folder: Path) -> None:

@@ -562,6 +562,7 @@ def test_ants_and_bees(data: Path, mobilenet: Path, out: Path, capsys: Any) -> N
     assert same_result(run, again)
 
 
+@pytest.mark.slow
 def test_one_seed_with_real_weights(
     make_shapes: Callable[..., Path], mobilenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

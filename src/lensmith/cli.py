@@ -50,9 +50,6 @@ def main() -> None:
     except LensmithError as error:
         print(f"lensmith: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("lensmith: interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -104,6 +101,9 @@ def train(
         str | None, typer.Option(help="Hidden layers of the head: 256, 256-128, or none.", metavar="WIDTHS")
     ] = None,
     dropout: Annotated[float, typer.Option(help="Share dropped in the hidden layers.")] = 0.5,
+    augment: Annotated[
+        str, typer.Option(help="none, shift, small-data, strong, and changes: small-data,rotation=30,flip=false.")
+    ] = "auto",
     image_size: Annotated[int | None, typer.Option(help="Side in pixels that the network sees.")] = None,
     resize: Annotated[str, typer.Option(help="crop, squash or pad.")] = "crop",
     crop: Annotated[
@@ -135,6 +135,7 @@ def train(
         pool=pool,
         dense=_widths(dense),
         dropout=dropout,
+        augment=augment,
         image_size=image_size,
         resize=resize,
         crop=crop,

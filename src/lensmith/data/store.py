@@ -25,6 +25,7 @@ import platformdirs
 MOST_BYTES = 10 * 2**30
 MOST_SHARE_OF_FREE_DISK = 0.20
 KEYS_A_QUERY = 500
+DAY = 24 * 3600.0
 FORMAT = 1
 
 
@@ -181,6 +182,7 @@ class Store:
 
         The bound is 10 GB or 20 % of what the disk could give (free space and the store itself), the smaller.
         """
+        self.sweep(older_than=DAY)
         entries = [entry for entry in self.entries() if entry.can_be_made_again]
         total = sum(entry.bytes for entry in entries)
         if most_bytes is None:
@@ -194,6 +196,13 @@ class Store:
             total -= entry.bytes
             removed.append(entry)
         return removed
+
+    def sweep(self, older_than: float = 0.0) -> None:
+        """Remove what killed processes had begun to write more than `older_than` seconds ago."""
+        for path in self.folder.glob("*/.*"):
+            with suppress(OSError):
+                if path.is_dir() and time.time() - path.stat().st_mtime >= older_than:
+                    shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def new_folder(self, kind: str, name: str) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
     """
     pictures = check_pictures(CHECKED_PICTURES, image_size)
     reference = collect(TorchEngine(module, "cpu").run(pictures)).features
-    with without_telemetry(), _without_fused_attention(), warnings.catch_warnings():
+    with _held_back(), without_telemetry(), _without_fused_attention(), warnings.catch_warnings():
         # OpenVINO traces with torch.jit, which says of itself that it is old; the check below is what counts.
         warnings.simplefilter("ignore")
         openvino = load_openvino()
@@ -34,6 +36,28 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
         openvino.save_model(graph, folder / "base.xml", compress_to_fp16=False)
     np.savez(folder / "check.npz", reference=reference)
     write_trust(folder, check(folder, image_size))
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let an interruption wait for the end of the block.
+
+    Thrown through the converter's C++ it would end the process, or be taken for a fault of the network.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, signal.SIG_DFL if action is None else action)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -96,6 +96,9 @@ COUNTED = (
 )
 
 
+SHEET_SIDE = 1600  # pixels, the longer side of the sheet of augmented pictures
+
+
 def facts(source: Source) -> list[Values]:
     """A few small facts under the verdict; those the run does not tell are left out."""
     recipe, times = mapping(source.run.get("recipe")), mapping(source.run.get("times"))
@@ -173,7 +176,8 @@ def recipe(source: Source) -> Values | None:
         if key not in reasons
     ]
     # The last part of the path names the folder; the rest is nobody's business when a report is passed on.
-    return {"explained": explained, "plain": plain, "folder": _data_folder(source)}
+    sheet = data_uri(source.folder, "figures/augmented.png", SHEET_SIDE)
+    return {"explained": explained, "plain": plain, "folder": _data_folder(source), "sheet": sheet}
 
 
 def environment(source: Source) -> Values | None:

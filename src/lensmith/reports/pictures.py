@@ -12,8 +12,8 @@ MOST_PIXELS = 16_000_000
 QUALITY = 86
 
 
-def data_uri(folder: Path, name: object) -> str | None:
-    """Return a picture below `folder` as a data URI: a JPEG of at most 480 pixels a side without metadata.
+def data_uri(folder: Path, name: object, longest: int = LONGEST) -> str | None:
+    """Return a picture below `folder` as a data URI: a JPEG of at most `longest` pixels a side without metadata.
 
     None where `name` is not text, points out of the folder, or names no JPEG or PNG of a sane size.
     """
@@ -34,7 +34,7 @@ def data_uri(folder: Path, name: object) -> str | None:
                 picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
-    picture.thumbnail((LONGEST, LONGEST))
+    picture.thumbnail((longest, longest))
     bare = Image.new("RGB", picture.size)
     bare.paste(picture)
     written = io.BytesIO()

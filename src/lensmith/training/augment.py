@@ -6,6 +6,9 @@ clipped and rounded once, at the end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,15 +36,21 @@ def augmented(pictures: np.ndarray, augmentation: Augmentation, draws: Draws) ->
 
 
 def augmented_tensor(pictures: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:
-    """Do the same to pictures (n, s, s, 3) uint8 on any device; the result stays there."""
-    changed = torch.empty_like(pictures)
-    step = max(1, len(pictures))
-    if pictures.device.type == "cpu":
+    """Do the same to pictures (n, s, s, 3) uint8 on any device; the result stays there.
+
+    On a processor this takes one thread, so that it can run beside a training step.
+    """
+    if pictures.device.type != "cpu":
+        return _changed(pictures, augmentation, draws).contiguous()
+    with _one_thread():
+        if not augmentation.reshapes and not augmentation.recolours:
+            return _changed(pictures, augmentation, draws)
+        changed = torch.empty_like(pictures)
         step = max(1, PIXELS_AT_ONCE // max(1, pictures.shape[1] * pictures.shape[2]))
-    for begin in range(0, len(pictures), step):
-        part = slice(begin, begin + step)
-        changed[part] = _changed(pictures[part], augmentation, draws[part])
-    return changed
+        for begin in range(0, len(pictures), step):
+            part = slice(begin, begin + step)
+            changed[part] = _changed(pictures[part], augmentation, draws[part])
+        return changed
 
 
 def augmented_masks(masks: np.ndarray, augmentation: Augmentation, draws: Draws, fill: int) -> np.ndarray:
@@ -52,9 +61,11 @@ def augmented_masks(masks: np.ndarray, augmentation: Augmentation, draws: Draws,
     if not augmentation.moves or not masks.size:
         return masks
     size = masks.shape[1]
-    places = sources(augmentation, draws, size, "cpu")
-    moved: np.ndarray = masks.reshape(-1)[_numbered(places, size, mirrored=False).numpy()]
-    moved[~_inside(places, size).numpy()] = fill
+    with _one_thread():
+        places = sources(augmentation, draws, size, "cpu")
+        numbers, inside = _numbered(places, size, mirrored=False), _inside(places, size)
+    moved: np.ndarray = masks.reshape(-1)[numbers.numpy()]
+    moved[~inside.numpy()] = fill
     return moved
 
 
@@ -85,6 +96,21 @@ def augmented_boxes(
     left = _area(clipped)
     kept = np.flatnonzero((left > 0) & (left >= least * _area(whole)))
     return clipped[kept], kept
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread of the processor for a while.
+
+    The parts are too small for a second thread to gain much, and every one of many steps would wait for it: on a
+    machine with other work to do that takes a hundred times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _changed(pictures: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:

@@ -13,10 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lensmith.reproduce import counter, generator
+from lensmith.training.augment import augmented
+from lensmith.training.augmentation import Augmentation
+from lensmith.training.colour import principal_components
+from lensmith.training.draws import draws
 from lensmith.training.epoch import Epoch
 
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
-SHIFT = 8  # pictures are moved by up to one part in SHIFT of their side
+Components = tuple[np.ndarray, np.ndarray]
 EVALUATION_BATCH = 256
 
 
@@ -32,6 +36,7 @@ class FitSettings:
     std: tuple[float, float, float]
     device: str
     seed: int
+    augmentation: Augmentation
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,16 @@ class Pixels:
 def fit(network: nn.Module, train: Pixels, stopping: Pixels, settings: FitSettings) -> Iterator[Epoch]:
     """Train `network` (normalised pictures in, logits out) by AdamW with warm-up and cosine decay.
 
-    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2. Order, shifts and dropout
+    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2. Order, augmentation and dropout
     follow from (seed, epoch, picture), so the weights after an epoch depend on nothing else but the hardware.
     """
     network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(_groups(network, settings.weight_decay), lr=settings.learning_rate)
     steps = math.ceil(len(train.chosen) / settings.batch_size)
+    components = colour_components(settings.augmentation, train)
     for number in range(1, settings.epochs + 1):
         start = time.perf_counter()
-        losses, right, rate = _train_one_epoch(network, optimizer, train, settings, number, steps)
+        losses, right, rate = _train_one_epoch(network, optimizer, train, settings, number, steps, components)
         validation_loss, validation_right = evaluate(network, stopping, settings)
         yield Epoch(
             number=number,
@@ -67,6 +73,11 @@ def fit(network: nn.Module, train: Pixels, stopping: Pixels, settings: FitSettin
             seconds=time.perf_counter() - start,
             state={name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()},
         )
+
+
+def colour_components(augmentation: Augmentation, train: Pixels) -> Components | None:
+    """Return what pca_colour needs, from the training pictures alone; None where it is off."""
+    return principal_components(train.pictures, train.chosen) if augmentation.pca_colour else None
 
 
 def evaluate(network: nn.Module, data: Pixels, settings: FitSettings) -> tuple[float, int]:
@@ -90,12 +101,13 @@ def _train_one_epoch(
     settings: FitSettings,
     number: int,
     steps: int,
+    components: Components | None,
 ) -> tuple[float, int, float]:
     """Return the sum of losses, the right answers, and the last learning rate of one pass."""
     network.train()
     losses, right, rate = 0.0, 0, 0.0
+    changes = draws(settings.augmentation, settings.seed, number, len(train.pictures), components)
     order = train.chosen[generator(settings.seed, "order", number).permutation(len(train.chosen))]
-    shifts = _shifts(settings.seed, number, train.pictures.shape)
     with torch.random.fork_rng(devices=[]):
         for step in range(steps):
             chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
@@ -105,7 +117,8 @@ def _train_one_epoch(
             rate = learning_rate((number - 1) * steps + step, settings.epochs * steps, settings.learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            logits = network(_normalised(shifted(train.pictures[chosen], shifts[chosen]), settings))
+            pictures = augmented(train.pictures[chosen], settings.augmentation, changes[chosen])
+            logits = network(_normalised(pictures, settings))
             targets = torch.from_numpy(train.targets[chosen]).to(settings.device)
             loss = functional.cross_entropy(logits, targets)
             optimizer.zero_grad(set_to_none=True)
@@ -122,24 +135,6 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
     if step < warm:
         return highest * (step + 1) / warm
     return highest * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def shifted(pictures: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Move every picture (n, s, s, 3) by its (dy, dx) pixels; what comes in repeats the border.
-
-    The padding and cropping of He et al. 2015 (section 4.2), with the border in place of zeros.
-    """
-    size, most = pictures.shape[1], max(1, pictures.shape[1] // SHIFT)
-    padded = np.pad(pictures, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
-    moved = np.empty_like(pictures)
-    for index, (down, right) in enumerate(shifts + most):
-        moved[index] = padded[index, down : down + size, right : right + size]
-    return moved
-
-
-def _shifts(seed: int, epoch: int, shape: tuple[int, ...]) -> np.ndarray:
-    most = max(1, shape[1] // SHIFT)
-    return generator(seed, "shift", epoch).integers(-most, most + 1, (shape[0], 2))
 
 
 def _normalised(pictures: np.ndarray, settings: FitSettings) -> Tensor:

@@ -14,6 +14,7 @@ from lensmith.data.dataset import Dataset
 from lensmith.data.preprocess import Preprocessing, Resize
 from lensmith.data.store import Store
 from lensmith.errors import UsageError
+from lensmith.training.augmentation import parse, spelled
 from lensmith.training.plan import Plan, plan_pretrained, plan_random
 
 RecipeName = Literal["auto", "features", "scratch"]
@@ -21,6 +22,7 @@ RecipeName = Literal["auto", "features", "scratch"]
 DEFAULT_PRETRAINED = "torchvision/mobilenet_v2"
 DEFAULT_SCRATCH = "lensmith/convnet/32-64-128/128"
 L2 = (1e-5, 1e-4, 1e-3)
+DEFAULT_AUGMENTATION = {"features": "none", "scratch": "shift"}
 SCRATCH_SIZES = (16, 128)  # smallest and largest side chosen for a network without weights
 SIZES_READ = 200
 
@@ -37,6 +39,7 @@ class Request:
     pool: str | None = None
     dense: tuple[int, ...] | None = None
     dropout: float = 0.5
+    augment: str = "auto"
     image_size: int | None = None
     resize: str = "crop"
     crop: float | None = None
@@ -87,6 +90,7 @@ class Recipe:
     pool: str
     dense: tuple[int, ...]
     dropout: float
+    augment: str
     image_size: int
     resize: str
     interpolation: str
@@ -148,6 +152,7 @@ def resolve(request: Request, dataset: Dataset, store: Store, say: Callable[[str
         pool=pool,
         dense=dense,
         dropout=request.dropout,
+        augment=_augmentation(request, recipe, reasons),
         image_size=plan.image_size,
         resize=request.resize,
         interpolation=interpolation,
@@ -239,6 +244,20 @@ def _crop(request: Request, plan: Plan, recipe: str) -> float:
     if request.crop is not None:
         return request.crop
     return plan.contract.crop if recipe == "features" else 1.0
+
+
+def _augmentation(request: Request, recipe: str, reasons: dict[str, str]) -> str:
+    """Return the augmentation spelled out. Raises UsageError where the recipe sees every picture only once."""
+    asked = DEFAULT_AUGMENTATION[recipe] if request.augment == "auto" else request.augment
+    spelling = spelled(parse(asked))
+    if recipe == "features" and spelling != "none":
+        raise UsageError(
+            f"augment is {request.augment!r}, but recipe features sees every picture once. Allowed is none. "
+            f"Try --recipe scratch --augment {request.augment}."
+        )
+    if request.augment == "auto" and recipe == "scratch":
+        reasons["augment"] = "Small shifts are safe for any kind of picture; mirrored digits or letters would not be."
+    return spelling
 
 
 def _default_pool(plan: Plan, recipe: str) -> str:

@@ -6,14 +6,30 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from PIL.Image import Image
 
 from lensmith.engines.choose import resolve_device
 from lensmith.reproduce import counter
+from lensmith.training.augmentation import parse
 from lensmith.training.epoch import Epoch
-from lensmith.training.fit import FitSettings, Pixels, fit
+from lensmith.training.fit import FitSettings, Pixels, colour_components, fit
 from lensmith.training.recipe import Resolved
+from lensmith.training.sheet import contact_sheet
 from lensmith.zoo.base import assemble
 from lensmith.zoo.heads import Classifier
+
+SHEET_ROWS, SHEET_COLUMNS = 4, 6
+
+
+def shown(resolved: Resolved, pictures: np.ndarray, train: np.ndarray) -> Image | None:
+    """Return a contact sheet of what this training shows in its first epochs; None without augmentation."""
+    recipe = resolved.recipe
+    if recipe.augment == "none":
+        return None
+    augmentation = parse(recipe.augment)
+    rows = train[np.linspace(0, len(train) - 1, min(SHEET_ROWS, len(train))).round().astype(int)]
+    components = colour_components(augmentation, Pixels(pictures, train, train))
+    return contact_sheet(pictures, augmentation, recipe.seed, SHEET_COLUMNS, rows.tolist(), components)
 
 
 def start(
@@ -39,5 +55,6 @@ def start(
         std=resolved.preprocessing.std,
         device=resolve_device(recipe.device),
         seed=recipe.seed,
+        augmentation=parse(recipe.augment),
     )
     return fit(network, Pixels(pictures, targets, train), Pixels(pictures, targets, stopping), settings)

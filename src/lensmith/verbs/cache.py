@@ -16,4 +16,5 @@ def cache(*, clear: bool = False) -> list[Entry]:
         for entry in entries:
             if entry.can_be_made_again:
                 remove(entry)
+        store.sweep()
     return entries

@@ -10,6 +10,9 @@ from lensmith.run import Run
 from lensmith.verbs.console import Console
 from lensmith.verbs.train import train
 
+# What one hand does differently from another; never mirrored.
+HANDWRITING = "shift,rotation=12,zoom=0.87:1.15,shear=8"
+
 
 def demo(*, folder: str | Path = "lensmith-demo", out: str | Path = "runs", seed: int = 0, quiet: bool = False) -> Run:
     """Write scikit-learn's 1,797 handwritten digits as an image folder, train on them from scratch, return the run.
@@ -23,4 +26,4 @@ def demo(*, folder: str | Path = "lensmith-demo", out: str | Path = "runs", seed
     with writing(Path(folder)):
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_digits(pictures)
-    return train(pictures, recipe="scratch", seed=seed, out=out, quiet=quiet)
+    return train(pictures, recipe="scratch", augment=HANDWRITING, seed=seed, out=out, quiet=quiet)

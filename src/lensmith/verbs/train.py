@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -44,6 +45,7 @@ def train(
     pool: str | None = None,
     dense: Sequence[int] | None = None,
     dropout: float = 0.5,
+    augment: str = "auto",
     image_size: int | None = None,
     resize: str = "crop",
     crop: float | None = None,
@@ -68,6 +70,7 @@ def train(
     recipe: auto, features (a pretrained base runs once, a head is trained) or scratch.
     cut: where the base ends (default: its last feature map). pool: mean or flatten.
     dense: widths of hidden layers of the head (default none for features). dropout: share dropped in them.
+    augment: auto, none, shift, small-data, strong, or such a word and changes: small-data,rotation=30,flip=false.
     image_size: side in pixels the network sees. resize: crop, squash or pad; crop: the part of the short side kept.
     interpolation: nearest, bilinear, bicubic or lanczos.
     epochs, batch_size, learning_rate: chosen by the recipe where None.
@@ -89,6 +92,7 @@ def train(
         pool=pool,
         dense=tuple(dense) if dense is not None else None,
         dropout=dropout,
+        augment=augment,
         image_size=image_size,
         resize=resize,
         crop=crop,
@@ -144,6 +148,8 @@ def _finish(
     watch: Stopwatch,
 ) -> None:
     """Save the model, score it as it was read back from disk, and write the report."""
+    if material.base is None:
+        _write_sheet(run, resolved, material, splits)
     with watch.step("saving"):
         model = _save(run, learned.epoch, material, resolved, dataset, store)
     with watch.step("scoring"):
@@ -168,6 +174,17 @@ def _finish(
     run.write_text("model/README.md", model_card(run.document, scores[splits.held_out], splits.held_out))
     run.update(status="done", times={"started": run.document["started"], **watch.as_dict()})
     write_report(run.folder)
+
+
+def _write_sheet(run: Run, resolved: Resolved, material: Material, splits: Splits) -> None:
+    """Write what augmentation made of a few training pictures, for the report."""
+    from lensmith.training.scratch import shown
+
+    sheet = shown(resolved, material.values, splits.indices("train"))
+    if sheet is not None:
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG", optimize=True)
+        run.write_bytes("figures/augmented.png", buffer.getvalue())
 
 
 def _save(run: Run, kept: Epoch, material: Material, resolved: Resolved, dataset: Dataset, store: Store) -> Model:
