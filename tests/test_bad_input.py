@@ -425,7 +425,16 @@ def full_disks(
     }
 
 
-@pytest.mark.parametrize("disk", ["no room at all", "room for tables", "300 kB", "room for the model"])
+def test_a_disk_that_fills_after_the_model_keeps_the_model(full_disks: dict[str, tuple[Said, list[str]]]) -> None:
+    """A trained model is not thrown away for want of room for its pictures; nothing unfinished lies beside it."""
+    said, left = full_disks["room for the model"]
+    refused(said, 1, "disk is full", "Free some space", "--out")
+    model = {f"runs/small-1/model/{name}" for name in ("config.json", "model.safetensors")}
+    assert model <= set(left) or left in ([], ["runs"])
+    assert not [name for name in left if Path(name).name.startswith(".")]
+
+
+@pytest.mark.parametrize("disk", ["no room at all", "room for tables", "300 kB"])
 def test_run_on_a_full_disk(disk: str, full_disks: dict[str, tuple[Said, list[str]]]) -> None:
     said, left = full_disks[disk]
     refused(said, 1, "disk is full", "Free some space", "--out")

@@ -96,7 +96,7 @@ def test_run_folder_is_the_one_of_the_design(scratch: Run) -> None:
     listed = json.loads((scratch.folder / "figures" / "pictures.json").read_text())
     named = {entry[key] for entry in listed for key in ("picture", "map") if entry[key]}
     on_disk = {f"figures/{path.name}" for path in (scratch.folder / "figures").iterdir()}
-    assert on_disk == named | {"figures/pictures.json"}
+    assert on_disk == named | {"figures/pictures.json", "figures/augmented.png"}
 
 
 def test_run_json_holds_what_the_design_asks(scratch: Run) -> None:

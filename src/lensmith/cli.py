@@ -113,6 +113,12 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Most passes over the pictures.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, momentum, adagrad, rmsprop, adam or adamw. [adamw]")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="How strongly weights are pulled to zero.")] = None,
+    clip: Annotated[float | None, typer.Option(help="The largest norm of a gradient. [no limit]")] = None,
+    label_smoothing: Annotated[float, typer.Option(help="Share of a target given to all classes alike.")] = 0.0,
     min_delta: Annotated[float, typer.Option(help="What counts as a fall of the validation loss.")] = 0.001,
     patience: Annotated[int, typer.Option(help="Epochs to wait for one before stopping.")] = 10,
     seed: Annotated[int, typer.Option(help="Fixes splits, order, shifts and initial weights.")] = 0,
@@ -143,6 +149,10 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        clip=clip,
+        label_smoothing=label_smoothing,
         min_delta=min_delta,
         patience=patience,
         seed=seed,

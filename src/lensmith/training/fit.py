@@ -18,6 +18,7 @@ from lensmith.training.augmentation import Augmentation
 from lensmith.training.colour import principal_components
 from lensmith.training.draws import draws
 from lensmith.training.epoch import Epoch
+from lensmith.training.optimizers import build_optimizer
 
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
 Components = tuple[np.ndarray, np.ndarray]
@@ -26,12 +27,19 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a network is trained; mean and std normalise the pixels, on the 0..1 scale."""
+    """How a network is trained; mean and std normalise the pixels, on the 0..1 scale.
+
+    clip: the largest norm of a step's gradient, None for no limit. label_smoothing: the share of a target given to all
+    classes alike (Szegedy et al. 2016, section 7).
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
+    optimizer: str
     weight_decay: float
+    clip: float | None
+    label_smoothing: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     device: str
@@ -49,13 +57,13 @@ class Pixels:
 
 
 def fit(network: nn.Module, train: Pixels, stopping: Pixels, settings: FitSettings) -> Iterator[Epoch]:
-    """Train `network` (normalised pictures in, logits out) by AdamW with warm-up and cosine decay.
+    """Train `network` (normalised pictures in, logits out) with warm-up and cosine decay.
 
-    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2. Order, augmentation and dropout
-    follow from (seed, epoch, picture), so the weights after an epoch depend on nothing else but the hardware.
+    Order, augmentation and dropout follow from (seed, epoch, picture), so the weights after an epoch depend on nothing
+    else but the hardware. The training loss includes label smoothing, the validation loss does not.
     """
     network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(_groups(network, settings.weight_decay), lr=settings.learning_rate)
+    optimizer = build_optimizer(settings.optimizer, network, settings.learning_rate, settings.weight_decay)
     steps = math.ceil(len(train.chosen) / settings.batch_size)
     components = colour_components(settings.augmentation, train)
     for number in range(1, settings.epochs + 1):
@@ -120,9 +128,11 @@ def _train_one_epoch(
             pictures = augmented(train.pictures[chosen], settings.augmentation, changes[chosen])
             logits = network(_normalised(pictures, settings))
             targets = torch.from_numpy(train.targets[chosen]).to(settings.device)
-            loss = functional.cross_entropy(logits, targets)
+            loss = functional.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            if settings.clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
             optimizer.step()
             losses += float(loss.detach()) * len(chosen)
             right += int((logits.detach().argmax(1) == targets).sum())
@@ -143,10 +153,3 @@ def _normalised(pictures: np.ndarray, settings: FitSettings) -> Tensor:
     std = torch.tensor(settings.std, device=settings.device).view(1, 3, 1, 1)
     values = torch.from_numpy(np.ascontiguousarray(pictures)).to(settings.device).permute(0, 3, 1, 2)
     return (values.float() / 255 - mean) / std
-
-
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weights decay; biases and the scales of normalisation layers do not."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]

@@ -15,6 +15,7 @@ from lensmith.data.preprocess import Preprocessing, Resize
 from lensmith.data.store import Store
 from lensmith.errors import UsageError
 from lensmith.training.augmentation import parse, spelled
+from lensmith.training.optimizers import kind
 from lensmith.training.plan import Plan, plan_pretrained, plan_random
 
 RecipeName = Literal["auto", "features", "scratch"]
@@ -47,6 +48,10 @@ class Request:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    optimizer: str | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+    label_smoothing: float = 0.0
     min_delta: float = 0.001
     patience: int = 10
     seed: int = 0
@@ -70,6 +75,11 @@ class Request:
         _require(rate is None or 0 < rate <= 10, "learning_rate", rate, "above 0, up to 10. Try 0.001")
         crop = self.crop
         _require(crop is None or 0.1 <= crop <= 1, "crop", crop, "0.1 to 1, the part of the short side kept. Try 1")
+        decay, clip = self.weight_decay, self.clip
+        _require(decay is None or 0 <= decay <= 10, "weight_decay", decay, "0 to 10. Try 0.05")
+        _require(clip is None or clip > 0, "clip", clip, "above 0. Try 1")
+        smoothing = self.label_smoothing
+        _require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 to below 1. Try 0.1")
         size = self.image_size
         _require(size is None or 1 <= size <= 4096, "image_size", size, "1 to 4096. Try 224")
         _require(self.patience >= 1, "patience", self.patience, "1 or more. Try 10")
@@ -80,7 +90,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of one training. `l2` are the penalties tried (features); `weight_decay` is AdamW's (scratch)."""
+    """Every choice of one training. `l2` are the penalties tried (features); the four after it steer recipe scratch."""
 
     recipe: str
     network: str
@@ -99,7 +109,10 @@ class Recipe:
     batch_size: int
     learning_rate: float
     l2: tuple[float, ...]
+    optimizer: str
     weight_decay: float
+    clip: float | None
+    label_smoothing: float
     min_delta: float
     patience: int
     seed: int
@@ -189,6 +202,10 @@ def _pretrained(request: Request, store: Store, say: Callable[[str], None], reas
         )
     if request.network is None:
         reasons["network"] = "mobilenet_v2 is small and fast, and good enough to start with."
+    if found.contract.mean is None:
+        reasons["preprocessing"] = (
+            "Nothing says how this network's pictures are normalised: it gets pixels from 0 to 1."
+        )
     if request.image_size is None:
         reasons["image_size"] = f"{found.image_size} pixels is what the pretrained weights expect."
     if request.cut is None:
@@ -213,6 +230,11 @@ def _random(request: Request, dataset: Dataset, store: Store, reasons: dict[str,
 
 
 def _features(request: Request, dataset: Dataset, reasons: dict[str, str]) -> dict[str, Any]:
+    asked = {"optimizer": request.optimizer, "weight_decay": request.weight_decay, "clip": request.clip}
+    asked["label_smoothing"] = request.label_smoothing or None
+    for name, value in asked.items():
+        if value is not None:
+            raise UsageError(f"{name} is {value}, but recipe features trains its head by Adam. Try --recipe scratch.")
     batch = request.batch_size or int(np.clip(len(dataset.paths) // 40, 16, 1024))
     reasons["l2"] = "Tried one after another; the one with the lowest validation loss is kept."
     return {
@@ -220,7 +242,10 @@ def _features(request: Request, dataset: Dataset, reasons: dict[str, str]) -> di
         "batch_size": batch,
         "learning_rate": request.learning_rate or 0.01,
         "l2": L2,
+        "optimizer": "adam",
         "weight_decay": 0.0,
+        "clip": None,
+        "label_smoothing": 0.0,
     }
 
 
@@ -228,12 +253,17 @@ def _scratch(request: Request, dataset: Dataset, reasons: dict[str, str]) -> dic
     batch = request.batch_size or int(np.clip(len(dataset.paths) // 20, 8, 64))
     if request.batch_size is None:
         reasons["batch_size"] = f"{batch} pictures a step gives this data set enough steps an epoch."
+    name = "adamw" if request.optimizer is None else request.optimizer
+    start = kind(name)
     return {
         "epochs": request.epochs or 30,
         "batch_size": batch,
-        "learning_rate": request.learning_rate or 0.002,
+        "learning_rate": request.learning_rate or start.learning_rate,
         "l2": (),
-        "weight_decay": 0.05,
+        "optimizer": name,
+        "weight_decay": start.weight_decay if request.weight_decay is None else request.weight_decay,
+        "clip": request.clip,
+        "label_smoothing": request.label_smoothing,
     }
 
 

@@ -53,6 +53,10 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    optimizer: str | None = None,
+    weight_decay: float | None = None,
+    clip: float | None = None,
+    label_smoothing: float = 0.0,
     min_delta: float = 0.001,
     patience: int = 10,
     seed: int = 0,
@@ -73,7 +77,9 @@ def train(
     augment: auto, none, shift, small-data, strong, or such a word and changes: small-data,rotation=30,flip=false.
     image_size: side in pixels the network sees. resize: crop, squash or pad; crop: the part of the short side kept.
     interpolation: nearest, bilinear, bicubic or lanczos.
-    epochs, batch_size, learning_rate: chosen by the recipe where None.
+    epochs, batch_size, learning_rate, weight_decay: chosen by the recipe where None.
+    optimizer: sgd, momentum, adagrad, rmsprop, adam or adamw (recipe scratch; default adamw).
+    clip: the largest norm of a gradient. label_smoothing: the share of a target given to all classes alike.
     min_delta, patience: training stops when the validation loss has not fallen by min_delta for patience epochs.
     seed: fixes splits, order, shifts, dropout and initial weights.
     device: auto, cpu, cuda or mps. engine: auto, openvino or torch.
@@ -100,6 +106,10 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        clip=clip,
+        label_smoothing=label_smoothing,
         min_delta=min_delta,
         patience=patience,
         seed=seed,
@@ -148,13 +158,13 @@ def _finish(
     watch: Stopwatch,
 ) -> None:
     """Save the model, score it as it was read back from disk, and write the report."""
-    if material.base is None:
-        _write_sheet(run, resolved, material, splits)
     with watch.step("saving"):
         model = _save(run, learned.epoch, material, resolved, dataset, store)
     with watch.step("scoring"):
         model, scores, held_out = _score(run, model, dataset, splits, store, resolved.recipe.seed)
     with watch.step("pictures"):
+        if material.base is None:
+            _write_sheet(run, resolved, material, splits)
         write_examples(run, model, dataset.root, held_out.paths, held_out.targets, held_out.probabilities)
     verdict = [model.task.verdict(scores[splits.held_out], splits.held_out)]
     if resolved.plan.weights is None and "recipe" in resolved.reasons:
