@@ -94,15 +94,24 @@ def test_pictures_without_class_folders(command: Command, tmp_path: Path, pictur
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_class_with_too_few_pictures(left: int, command: Command, tmp_path: Path) -> None:
-    folder = write_shapes(tmp_path / "photos", each=6, size=16)
-    for path in sorted((folder / "disc").iterdir())[1:]:
+    folder = write_shapes(tmp_path / "photos", each=12, size=16)
+    for path in sorted((folder / "disc").iterdir())[2:]:
         path.unlink()
-    if not left:
-        (folder / "disc" / "000.png").write_bytes(b"")
+    for path in sorted((folder / "disc").iterdir())[left:]:
+        path.write_bytes(b"")
     words = f"class 'disc' has {left} usable picture", "at least 2", "Add pictures or remove the folder"
     refused(command("train", folder, *SMALL), 1, *words)
     said = command("check", folder)
     assert said.code == 1 and words[0] in said.out
+
+
+def test_class_with_one_picture_is_refused_before_reading(command: Command, tmp_path: Path) -> None:
+    folder = write_shapes(tmp_path / "photos", each=6, size=16)
+    for path in sorted((folder / "disc").iterdir())[1:]:
+        path.unlink()
+    said = command("train", folder, *SMALL[:-1])  # not quiet: it would say that it reads
+    refused(said, 1, "class 'disc' has 1 picture; at least 2", "Add pictures or remove the folder")
+    assert "reading" not in said.err
 
 
 def test_class_whose_pictures_are_all_the_same(command: Command, tmp_path: Path) -> None:

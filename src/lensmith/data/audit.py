@@ -50,16 +50,7 @@ class Findings:
                 f"{MOST_UNREADABLE:.0%} are left out by themselves. First: {first}. Mend or remove them; "
                 f"`lensmith check` lists them all."
             )
-        for name, number in zip(dataset.classes, self.class_sizes(dataset).tolist(), strict=True):
-            if number < FEWEST_A_CLASS:
-                raise DataError(
-                    f"class {name!r} has {number} usable picture{'' if number == 1 else 's'}; at least "
-                    f"{FEWEST_A_CLASS} are needed, {FEW_A_CLASS} or more are better. Add pictures or remove the folder."
-                )
-
-    def class_sizes(self, dataset: Dataset) -> np.ndarray:
-        """Return the number of usable pictures a class."""
-        return np.bincount(dataset.targets[self.keep], minlength=len(dataset.classes))
+        require_enough(dataset, self.keep, "usable picture")
 
     def as_dict(self, dataset: Dataset) -> dict[str, Any]:
         """Return the JSON-ready form written into run.json, with paths in place of positions."""
@@ -91,6 +82,17 @@ class Findings:
             },
             "warnings": list(self.warnings),
         }
+
+
+def require_enough(dataset: Dataset, keep: np.ndarray, word: str = "picture") -> None:
+    """Raise DataError if a class has too few pictures among those kept (a bool each) to be learned and tested."""
+    sizes = np.bincount(dataset.targets[keep], minlength=len(dataset.classes)).tolist()
+    for name, number in zip(dataset.classes, sizes, strict=True):
+        if number < FEWEST_A_CLASS:
+            raise DataError(
+                f"class {name!r} has {number} {word}{'' if number == 1 else 's'}; at least "
+                f"{FEWEST_A_CLASS} are needed, {FEW_A_CLASS} or more are better. Add pictures or remove the folder."
+            )
 
 
 def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:

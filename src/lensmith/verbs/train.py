@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lensmith import __version__
-from lensmith.data.audit import Findings, audit
+from lensmith.data.audit import Findings, audit, require_enough
 from lensmith.data.dataset import Dataset
 from lensmith.data.folders import open_folder
 from lensmith.data.preprocess import Preprocessing
@@ -119,6 +119,7 @@ def train(
     console, watch, store = Console(quiet), Stopwatch(), Store()
     require_free(Path(out), name)
     dataset = open_folder(Path(request.data))
+    require_enough(dataset, np.ones(len(dataset), bool))  # before minutes are spent on reading
     console.say(f"{len(dataset)} pictures in {len(dataset.classes)} classes: {_some(dataset.classes)}")
     with watch.step("choosing"):
         resolved = resolve(request, dataset, store, console.say)
