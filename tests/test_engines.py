@@ -176,6 +176,16 @@ def test_a_network_openvino_cannot_take_runs_in_torch(tmp_path: Path) -> None:
     assert not (tmp_path / "bases" / "odd").exists()
 
 
+def test_a_fault_without_words_is_named_by_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("lensmith.engines.convert.convert", fail)
+    chosen = choose_engine("mute", SIZE, Store(tmp_path), module)
+    assert chosen.engine.name == "torch"
+    assert "AssertionError" in chosen.check
+
+
 def test_unknown_engine_and_device_say_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="allowed are auto, openvino, torch"):
         choose_engine("key", SIZE, Store(tmp_path), module, engine="tensorflow")

@@ -14,7 +14,7 @@ from lensmith.errors import WeightsError
 from lensmith.reproduce import generator
 from lensmith.seeing.cam import grad_cam
 from lensmith.training.epoch import EarlyStopping, Epoch
-from lensmith.training.head import Examples, HeadSettings, _adam, _gradients, fit_head, head_of
+from lensmith.training.head import Examples, HeadSettings, _adam, _gradients, fit_head
 
 
 def random_head(widths: tuple[int, ...]) -> Head:
@@ -126,7 +126,7 @@ def test_it_learns_and_repeats(dense: tuple[int, ...]) -> None:
     for name, tensor in one.state.items():
         assert np.array_equal(tensor, two.state[name])
     # The standardisation is folded in: the head alone, on raw features, gives the accuracy that was reported.
-    right = head_of(one).logits(stopping.features).argmax(1) == stopping.targets
+    right = from_tensors(one.state).logits(stopping.features).argmax(1) == stopping.targets
     assert right.mean() == pytest.approx(one.validation_accuracy)
 
 
@@ -138,7 +138,7 @@ def test_linear_head_finds_the_optimum() -> None:
     last = list(fit_head(train, train, 3, l2, HeadSettings((), 0.0, 0.02, 120, 1500, seed=0)))[-1]
     scaled = (train.features - train.features.mean(0)) / train.features.std(0) / np.sqrt(12)
     oracle = LogisticRegression(C=1 / (l2 * 120), max_iter=5000, tol=1e-8).fit(scaled, train.targets)
-    logits = head_of(last).logits(train.features)
+    logits = from_tensors(last.state).logits(train.features)
     ours = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(ours, oracle.predict_proba(scaled), atol=5e-3)
 

@@ -121,7 +121,7 @@ def train(
     label_smoothing: Annotated[float, typer.Option(help="Share of a target given to all classes alike.")] = 0.0,
     min_delta: Annotated[float, typer.Option(help="What counts as a fall of the validation loss.")] = 0.001,
     patience: Annotated[int, typer.Option(help="Epochs to wait for one before stopping.")] = 10,
-    seed: Annotated[int, typer.Option(help="Fixes splits, order, shifts and initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Fixes splits, order, augmentation and initial weights.")] = 0,
     device: Device = "auto",
     engine: Engine = "auto",
     out: Out = Path("runs"),

@@ -30,10 +30,6 @@ class UsageError(LensmithError):
     exit_code = 2
 
 
-class MissingExtraError(UsageError):
-    """A library is missing that only some work needs; the message holds the pip command."""
-
-
 def nearest(word: str, allowed: Iterable[str], most: int = 3) -> str:
     """Return ` Nearest: a, b, c.` for the words in `allowed` closest to `word`, or an empty string."""
     folded = {name.casefold(): name for name in allowed}

@@ -39,15 +39,13 @@ class Picture:
     pixels: np.ndarray | None
 
 
-def read_pictures(
-    files: Files, preprocessing: Preprocessing, *, known: Container[str] = (), threads: int | None = None
-) -> Iterator[Picture]:
+def read_pictures(files: Files, preprocessing: Preprocessing, *, known: Container[str] = ()) -> Iterator[Picture]:
     """Yield one Picture a path, in order; the pixels of a file whose SHA-256 is in `known` are not needed.
 
     A file whose size and time have not changed, whose outcome is stored and whose pixels nobody needs is not
     opened at all. Broken files are yielded with a reason, never raised.
     """
-    count = threads or cores()
+    count = cores()
     with ThreadPoolExecutor(count, thread_name_prefix="read") as pool:
         waiting: deque[Picture | Future[_Fresh]] = deque()
         try:

@@ -65,8 +65,8 @@ def choose_engine(
         raise
     except Exception as error:
         # Converter and tracer raise many kinds; all of them mean "not this network", never a wrong answer.
-        why = f"OpenVINO cannot take this network ({str(error).strip().splitlines()[0][:200]})"
-        return _refused(engine, make, why)
+        said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        return _refused(engine, make, f"OpenVINO cannot take this network ({said})")
     if not trust.precision:
         return _refused(engine, make, f"OpenVINO answers differently from torch ({trust.sentence()})")
     from lensmith.engines.openvino import OpenVinoEngine

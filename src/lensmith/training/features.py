@@ -1,7 +1,7 @@
 """Cached features: the base runs once over every picture, and what it said is kept by content.
 
-DESIGN of the pass: files are read and decoded in threads, the engine computes meanwhile, and what was computed is
-written to the store in blocks, so an interrupted run goes on from there and the next run opens no file at all.
+Files are read and decoded in threads, the engine computes meanwhile, and what was computed is written to the store in
+blocks, so an interrupted run goes on from there and the next run opens no file at all.
 """
 
 from __future__ import annotations

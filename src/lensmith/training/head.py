@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lensmith.engines.head import Head, from_tensors
+from lensmith.engines.head import Head
 from lensmith.reproduce import generator
 from lensmith.training.epoch import Epoch
 
@@ -81,11 +81,6 @@ def fit_head(train: Examples, stopping: Examples, classes: int, l2: float, setti
             seconds=time.perf_counter() - start,
             state=_folded(parameters, mean, scale).tensors(),
         )
-
-
-def head_of(epoch: Epoch) -> Head:
-    """Return the head an epoch of `fit_head` left."""
-    return from_tensors(epoch.state)
 
 
 def _initial(inputs: int, dense: Sequence[int], classes: int, seed: int) -> list[np.ndarray]:

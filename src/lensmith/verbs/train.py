@@ -81,7 +81,7 @@ def train(
     optimizer: sgd, momentum, adagrad, rmsprop, adam or adamw (recipe scratch; default adamw).
     clip: the largest norm of a gradient. label_smoothing: the share of a target given to all classes alike.
     min_delta, patience: training stops when the validation loss has not fallen by min_delta for patience epochs.
-    seed: fixes splits, order, shifts, dropout and initial weights.
+    seed: fixes splits, order, augmentation, dropout and initial weights.
     device: auto, cpu, cuda or mps. engine: auto, openvino or torch.
     out: the folder of runs. name: the run in it (a free one is made; an existing one is an error).
     quiet: say nothing.
