@@ -19,7 +19,7 @@ ROUNDS, SEEDS = 3, 5
 
 def main() -> None:
     folder = measure.data()
-    train = [measure.LENSMITH, "train", str(folder / "ants-bees"), "--json", "--quiet"]
+    train = [measure.LENSMITH, "train", str(folder / "ants-bees"), "--recipe", "features", "--json", "--quiet"]
     train += ["--weights", str(folder / "weights" / "mobilenet_v2.safetensors")]
     found: dict[str, list[measure.Process]] = {"first ever": [], "base converted": [], "again": []}
     with tempfile.TemporaryDirectory() as place:

@@ -12,6 +12,9 @@ from PIL import Image
 
 from lensmith.reproduce import generator
 
+# As the command line does: threads that wait sleep, or tests beside other work take many times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:

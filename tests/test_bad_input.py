@@ -222,7 +222,7 @@ def test_every_awkward_picture_in_a_training_folder(command: Command, tmp_path: 
         (("--image-size", 0), "1 to 4096"),
         (("--image-size", 5000), "1 to 4096"),
         (("--image-size", "big"), "image-size"),
-        (("--recipe", "finetune2"), "features, scratch"),
+        (("--recipe", "finetune2"), "features, frozen, finetune, scratch"),
         (("--device", "gpu"), "cpu, cuda, mps"),
         (("--engine", "tensorflow"), "openvino, torch"),
         (("--name", "a/b"), "plain folder name"),

@@ -21,6 +21,9 @@ from PIL import Image
 
 import lensmith as house
 from conftest import draw_shape, write_shapes
+from lensmith.reports import write_report
+from sample_run import change_run, write_rates, write_sample
+from sample_tasks import write_labels, write_numbers
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -225,10 +228,53 @@ def test_pictures_are_shown_and_text_can_be_read(browser: Browser, page: Path) -
 def test_text_stands_out_from_its_ground(dark: bool, browser: Browser, page: Path) -> None:
     """Contrast of at least 4.5 to 1 for text on the ground of the page (WCAG 2.2, criterion 1.4.3)."""
     browser.open(page, DESKTOP, dark)
+    assert not faint_text(browser)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Reports of made runs, for what the real one above does not have: a ladder, a warning, labels, numbers."""
+    place = tmp_path_factory.mktemp("made")
+    ladder = write_sample(place / "ladder", recipe="auto", pictures=1)
+    write_rates(ladder)
+    frozen = json.loads((ladder / "run.json").read_text(encoding="utf-8"))["frozen"]
+    change_run(ladder, frozen=frozen | {"after": "0" * 64})
+    return [write_report(run) for run in (ladder, write_numbers(place / "numbers"), write_labels(place / "labels"))]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_pages_of_other_runs_fit_and_can_be_read(
+    size: tuple[int, int], dark: bool, browser: Browser, made: list[Path]
+) -> None:
+    for page in made:
+        browser.open(page, size, dark)
+        assert complaints(browser) == []
+        browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert browser.value("document.scrollingElement.scrollWidth") == size[0], page
+        assert not faint_text(browser), page
+        # Words in a figure are at least as large as the smallest text of the page, however the figure is scaled.
+        small = browser.value(
+            "[...document.querySelectorAll('svg text')].filter(e => e.textContent.trim())"
+            ".map(e => [e.getBoundingClientRect().height, e.textContent]).sort((a, b) => a[0] - b[0])[0]"
+        )
+        assert small[0] >= 11, (page, small)
+        # Nor does any of them reach out of its figure.
+        outside = browser.value(
+            "[...document.querySelectorAll('svg.chart text')].filter(e => { const t = e.getBoundingClientRect(),"
+            " s = e.ownerSVGElement.getBoundingClientRect();"
+            " return t.left < s.left - 1 || t.right > s.right + 1 || t.bottom > s.bottom + 1; })"
+            ".map(e => e.textContent)"
+        )
+        assert outside == [], page
+
+
+def faint_text(browser: Browser) -> dict[str, object]:
+    """Return the texts whose contrast to what lies behind them is below 4.5."""
     pairs = browser.value(
         "(() => { const grounds = e => { const found = [];"
         " for (; e; e = e.parentElement) found.push(getComputedStyle(e).backgroundColor); return found; };"
-        " return [...document.querySelectorAll('h1, h2, h3, p, td, th, li, dd, dt, summary, figcaption')]"
+        " return [...document.querySelectorAll('h1, h2, h3, p, td, th, li, dd, dt, summary, figcaption, .outcome')]"
         ".filter(e => e.textContent.trim() && e.getClientRects().length)"
         ".map(e => [getComputedStyle(e).color, grounds(e), e.textContent.trim().slice(0, 30)]); })()"
     )
@@ -241,7 +287,7 @@ def test_text_stands_out_from_its_ground(dark: bool, browser: Browser, page: Pat
         found = contrast(laid_over(text, ground), ground)
         if found < 4.5:
             faint[words] = (text, grounds[0], round(found, 2))
-    assert not faint
+    return faint
 
 
 def laid_over(colour: str, ground: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ from sklearn import metrics as oracle
 from lensmith.errors import DataError, RunError
 from lensmith.metrics import classification as m
 from lensmith.metrics.intervals import percent
-from lensmith.tasks.classification import Classification, Confusion, out_of
+from lensmith.tasks.classification import Classification, Confusion
+from lensmith.tasks.words import out_of
 
 ANTS_BEES = [[66, 4], [3, 80]]
 """146 of 153 right, 0.954: within the 0.95 to 0.96 that a frozen ResNet-18 reaches on this split."""
@@ -83,6 +84,67 @@ def test_settled_takes_the_threshold_from_validation_for_two_classes_only() -> N
     assert task.threshold is not None and 0.15 < task.threshold < 0.3
     three = Classification(("a", "b", "c"))
     assert three.settled(np.array([0]), np.full((1, 3), 1 / 3)) is three
+
+
+def test_one_sigmoid_answers_as_two_classes() -> None:
+    task = Classification(("no", "yes"), output="sigmoid")
+    assert (task.outputs, task.loss) == (1, "binary_cross_entropy")
+    logits = np.array([[-200.0], [-3.0], [0.0], [2.0], [200.0]], np.float32)
+    found = task.answers(logits)
+    # Two-way softmax with the first logit at 0 is the same function.
+    both = Classification(("no", "yes")).answers(np.concatenate([np.zeros_like(logits), logits], axis=1))
+    np.testing.assert_allclose(found, both, rtol=1e-5, atol=1e-30)
+    assert found.dtype == np.float32 and task.decode(found).tolist() == [0, 0, 0, 1, 1]
+    outputs, signs = task.explained(found)
+    assert outputs.tolist() == [0] * 5 and signs.tolist() == [-1, -1, -1, 1, 1]
+    assert task.watched(np.array([0, 0, 0, 1, 0]), logits) == 0.8
+
+
+def test_heat_maps_explain_the_answered_class() -> None:
+    outputs, signs = Classification(("a", "b", "c")).explained(np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]))
+    assert outputs.tolist() == [1, 0] and signs.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("output", "classes"), [("sigmoid", "a b c"), ("linear", "a b")])
+def test_an_output_that_does_not_fit_is_refused(output: str, classes: str) -> None:
+    with pytest.raises(ValueError, match="softmax"):
+        Classification(tuple(classes.split()), output=output)
+
+
+def test_watched_is_the_accuracy_of_the_likeliest_class() -> None:
+    logits = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [0.0, 3.0, 2.0]], np.float32)
+    task = Classification(("a", "b", "c"))
+    assert task.watched(np.array([0, 2, 0]), logits) == 2 / 3
+    # A threshold settled before changes nothing: curves of all epochs must mean the same.
+    assert Classification(("a", "b"), 0.99).watched(np.array([1]), np.array([[0.0, 1.0]])) == 1.0
+
+
+def test_worth_is_one_for_each_right_answer() -> None:
+    shares = np.array([[0.7, 0.3], [0.4, 0.6], [0.1, 0.9]], np.float32)
+    assert Classification(("a", "b"), 0.8).worth(np.array([0, 1, 1]), shares).tolist() == [1, 0, 1]
+
+
+def test_a_row_and_a_table_are_what_predictions_hold() -> None:
+    task = Classification(("no", "yes"), threshold=0.3)
+    shares = np.array([[0.65, 0.35], [0.9999999, 0.0000001]], np.float32)
+    assert task.row(shares[0]) == {
+        "predicted": "yes",
+        "confidence": 0.35,
+        "probabilities": {"no": 0.65, "yes": 0.35},
+    }
+    assert task.table_header() == ("path", "target", "predicted", "confidence", "p:no", "p:yes")
+    assert list(task.table_rows(["a.png", "b.png"], np.array([0, 0]), shares)) == [
+        ("a.png", "no", "yes", "0.350000", "0.650000", "0.350000"),
+        ("b.png", "no", "no", "1.000000", "1.000000", "0.000000"),
+    ]
+
+
+def test_order_is_wrong_ones_by_falling_confidence_then_right_ones_both_ways() -> None:
+    shares = np.array([0.9, 0.6, 0.8, 0.7, 0.55, 0.95])
+    task, targets = Classification(("a", "b")), np.array([0, 1, 1, 0, 0, 0])
+    order = task.order(targets, np.stack([shares, 1 - shares], axis=1))
+    assert [part.tolist() for part in order] == [[2, 1], [4, 3, 0, 5], [5, 0, 3, 4]]
+    assert order.chosen(1, 2, 3) == [("mistake", 2), ("hard", 4), ("hard", 3), ("typical", 5), ("typical", 0)]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +235,11 @@ def test_one_picture_is_scored() -> None:
     assert scores["log_loss"]["low"] is None and scores["log_loss"]["high"] is None
     assert scores["auc"] == {"value": None, "low": None, "high": None, "n": 1}
     assert scores["balanced_accuracy"] == scores["accuracy"]
+
+
+def test_nothing_is_settled_on_answers_that_are_none() -> None:
+    with pytest.raises(RunError, match="diverged"):
+        Classification(("a", "b")).settled(np.array([0, 1]), np.array([[np.nan, np.nan], [0.5, 0.5]]))
 
 
 def test_nothing_to_score_is_an_error() -> None:
@@ -364,6 +431,6 @@ def test_percent(share: float, decimals: int, text: str) -> None:
 
 def test_metrics_and_tasks_import_nothing_heavy() -> None:
     heavy = ("torch", "scipy", "sklearn", "openvino", "PIL")
-    code = f"import sys, lensmith.tasks.classification; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, lensmith.tasks.choose; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

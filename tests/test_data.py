@@ -12,13 +12,16 @@ import pytest
 from PIL import Image
 
 from lensmith.data import awkward
-from lensmith.data.audit import audit
+from lensmith.data.audit import Findings, audit, require_enough
+from lensmith.data.dataset import Dataset
 from lensmith.data.folders import open_folder
+from lensmith.data.listed import open_listed
 from lensmith.data.preprocess import Preprocessing, crop_box, from_dict, to_square
 from lensmith.data.read import Files, Record, read_pictures
-from lensmith.data.split import split
+from lensmith.data.split import Splits, split
 from lensmith.data.store import Store, file_digest, remove, tensors_digest
 from lensmith.errors import DataError, UsageError
+from sample_pictures import noise, saved
 
 GREY = Preprocessing(image_size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
@@ -248,3 +251,116 @@ def test_training_copies_of_held_out_pictures_are_left_out(make_shapes: Callable
     assert [path for path, part in names.items() if not part] == [
         f"train/{kind}/{number:03d}.png" for kind in ("cross", "disc", "square") for number in range(2)
     ]
+
+
+# Tables: several labels a picture, or a number. The pictures are real, small, and all different but for copies.
+
+
+def audited(folder: Path, rows: list[str], copies: dict[int, int] | None = None) -> tuple[Dataset, Findings]:
+    """Write a table with one picture a row, `copies[i]` being the row whose picture row i repeats."""
+    (folder / "p").mkdir(parents=True)
+    header = "label,split" if "," in rows[0] else "label"
+    lines = [f"path,{header}", *(f"p/{number:03d}.png,{row}" for number, row in enumerate(rows))]
+    (folder / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    for number in range(len(rows)):
+        shown = noise(4, 4, 3 + 3 * (copies or {}).get(number, number))[:, :, -3:]
+        (folder / "p" / f"{number:03d}.png").write_bytes(saved(Image.fromarray(shown), "PNG"))
+    dataset = open_listed(folder / "table.csv")
+    files = Files(dataset.root, dataset.paths, Store(folder / "store"))
+    return dataset, audit(dataset, [picture.record for picture in read_pictures(files, GREY)])
+
+
+def shares(dataset: Dataset, found: Splits) -> dict[str, int]:
+    return {part: len(found.indices(part)) for part in ("train", found.stopping, found.held_out)}
+
+
+def test_labels_are_split_by_the_rarest_a_picture_has(tmp_path: Path) -> None:
+    rows = ["rare;often"] * 10 + ["often"] * 40 + ["other;often"] * 20 + [""] * 30
+    dataset, findings = audited(tmp_path, rows)
+    found = split(dataset, findings, seed=0)
+    assert dataset.task == "multilabel" and shares(dataset, found) == {"train": 64, "validation": 16, "test": 20}
+    for stratum, size in enumerate((8, 4, 2, 6)):  # often alone, other, rare, none
+        assert int((found.names[dataset.strata == stratum] == "test").sum()) == size
+    assert (split(dataset, findings, seed=0).names == found.names).all()
+    assert (split(dataset, findings, seed=1).names != found.names).any()
+
+
+def test_a_label_never_leaves_training_as_a_whole(tmp_path: Path) -> None:
+    """The two pictures of `l` lie in two strata of two, each of which gives one picture to the test part."""
+    dataset, findings = audited(tmp_path, ["a;l", "a;m", "b;l", "b;m", *["m;z"] * 8])
+    for seed in range(40):  # a quarter of which would draw both
+        train = split(dataset, findings, seed).indices("train")
+        assert dataset.targets[train].any(0).all(), seed
+
+
+def test_a_label_without_training_pictures_stops(tmp_path: Path) -> None:
+    rows = ["a;b,train", "a,train", "b,train", "a,train", "b,train", "a;c,test", "c,test", "b,test"]
+    dataset, findings = audited(tmp_path, rows)
+    with pytest.raises(DataError, match=r"no training pictures for: c\. Add some to the rows of the split train"):
+        split(dataset, findings, seed=0)
+
+
+def test_numbers_are_split_over_their_whole_range(tmp_path: Path) -> None:
+    dataset, findings = audited(tmp_path, [f"{number}" for number in range(100)])
+    found = split(dataset, findings, seed=3)
+    assert dataset.task == "regression" and shares(dataset, found) == {"train": 60, "validation": 20, "test": 20}
+    for part in ("validation", "test"):
+        assert np.bincount(dataset.targets[found.indices(part)].astype(int) // 10).tolist() == [2] * 10
+
+
+def test_a_part_needs_more_than_one_number(tmp_path: Path) -> None:
+    rows = [f"{number}.5,{'test' if number == 3 else 'train'}" for number in range(15)]
+    dataset, findings = audited(tmp_path, rows)
+    with pytest.raises(DataError, match=r"1 picture is left for the split 'test'; 2 are needed .* a column split with"):
+        split(dataset, findings, seed=0)
+
+
+def test_copies_with_other_labels_or_numbers_contradict_each_other(tmp_path: Path) -> None:
+    rows = ["a;b", "b;a", "a", "b", "a;b", "", *["a", "b"] * 4]
+    dataset, findings = audited(tmp_path / "labels", rows, {1: 0, 4: 3})
+    assert findings.copies == ((0, 1), (3, 4)) and findings.contradictions == ((3, 4),)
+    assert findings.left_out == tuple((index, "the same picture also stands with other labels") for index in (3, 4))
+    assert any("with two sets of labels at once" in warning for warning in findings.warnings)
+    assert split(dataset, findings, 0).names[0] == split(dataset, findings, 0).names[1] != ""
+    numbers = ["1000.0", "1000.0005", "1000.0", "1000.5", "0", "0", *(f"{number}.5" for number in range(14))]
+    _, findings = audited(tmp_path / "numbers", numbers, {1: 0, 3: 2, 5: 4})
+    assert findings.copies == ((0, 1), (2, 3), (4, 5)) and findings.contradictions == ((2, 3),)
+    assert {reason for _, reason in findings.left_out} == {"the same picture also stands with another number"}
+
+
+def test_a_picture_given_to_two_splits_is_a_leak(tmp_path: Path) -> None:
+    dataset, _ = audited(tmp_path, ["a,train", "b,train", "a,train", "b,train", "a,test", "b,test"])
+    with (tmp_path / "table.csv").open("a") as table:
+        table.write("\np/000.png,a,test\n")
+    dataset = open_listed(tmp_path / "table.csv")
+    files = Files(dataset.root, dataset.paths, Store(tmp_path / "store"))
+    findings = audit(dataset, [picture.record for picture in read_pictures(files, GREY)])
+    assert dataset.paths[:2] == ("p/000.png",) * 2 and findings.leaks == ((0, 1),)
+    assert [split(dataset, findings, 0).names[index] for index in (0, 1)] == ["", "test"]
+
+
+def test_too_little_of_a_label_or_of_numbers_stops(tmp_path: Path) -> None:
+    dataset, findings = audited(tmp_path / "labels", ["a;b", "a", "a", "", "a;c", "c"])
+    with pytest.raises(DataError, match=r"label 'b' has 1 usable picture; .* take the label out of the table"):
+        findings.require_sound(dataset)
+    dataset, _ = audited(tmp_path / "classes", ["a", "a", "b"])
+    with pytest.raises(DataError, match=r"class 'b' has 1 picture; .* or leave its rows out"):
+        require_enough(dataset, np.ones(3, bool))
+    dataset, findings = audited(tmp_path / "numbers", [f"{number}.5" for number in range(10)])
+    findings.require_sound(dataset)
+    assert shares(dataset, split(dataset, findings, 0)) == {"train": 6, "validation": 2, "test": 2}
+    with pytest.raises(DataError, match=r"table\.csv has 9 pictures with a number; at least 10"):
+        require_enough(dataset, np.arange(10) > 0)
+
+
+def test_warnings_of_labels_and_numbers(tmp_path: Path) -> None:
+    _, findings = audited(tmp_path / "labels", ["a;b"] * 2 + ["a"] * 20)
+    said = " ".join(findings.warnings)
+    assert "Fewer than 20 pictures in 1 of 2 labels (b)." in said
+    assert "Uneven labels: a has 22 pictures, b has 2. Look at the macro F1, which counts every label alike." in said
+    assert "Every picture has the label a: there is nothing to tell apart." in said
+    numbers = ["0.5"] * 11 + [f"{number}.25" for number in range(10)]
+    _, findings = audited(tmp_path / "half", numbers)
+    assert any("52% of the pictures have one number of label, 0.5" in warning for warning in findings.warnings)
+    _, findings = audited(tmp_path / "less", numbers[1:])
+    assert not any("one number" in warning for warning in findings.warnings)

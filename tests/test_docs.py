@@ -24,6 +24,7 @@ PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").gl
 OTHERS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 RUN_LANGUAGES = ("sh", "python")
 MADE_BY_ITSELF = "photos-1"  # the name that `lensmith train photos/` gives its run
+BUDGET = 12.0  # seconds that recipe auto may take here
 WEIGHTS = "mobilenet_v2-7ebf99e0.pth"  # what torchvision calls the weights that `train` takes by default
 Capture = pytest.CaptureFixture[str]
 NO_VALUE = (None, "", inspect.Parameter.empty)
@@ -59,7 +60,7 @@ def blocks(text: str) -> list[Block]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a store, photos/, and the run that `lensmith train photos/` makes of them."""
+    """A folder with a store, photos/, and a run with the name that `lensmith train photos/` gives it."""
     import torch
     from torchvision import models
 
@@ -72,8 +73,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LENSMITH_CACHE", str(folder / "store"))
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # for networks this small a second one only costs
-        run = lensmith.train(folder / "photos", out=folder / "runs", quiet=True)
-        assert run.name == MADE_BY_ITSELF and run.document["recipe"]["recipe"] == "features"
+        # The pages are about what is tried and said, not about how long it goes on.
+        patch.setattr("lensmith.training.recipe.DEFAULT_BUDGET", BUDGET)
+        run = lensmith.train(folder / "photos", recipe="features", out=folder / "runs", quiet=True)
+        assert run.name == MADE_BY_ITSELF
         yield folder
         torch.set_num_threads(threads)
 
@@ -204,6 +207,17 @@ def test_tables_of_arguments_are_those_of_the_functions(verb: str) -> None:
             assert shown.strip("`") == str(default), f"{name}: {shown}, in code {default!r}"
         else:
             assert default in NO_VALUE or name in ("browse", "quiet"), f"{name}: the default {default!r} is not shown"
+
+
+def test_the_depths_of_fine_tuning_are_those_of_the_code() -> None:
+    from lensmith.training.recipe import DEPTHS
+
+    part = read("docs/train.md").partition("### Fine-tuning in five steps")[2].partition("\n#")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:2] == "| "]
+    found = [(row[0].removeprefix("below "), *(float(cell) for cell in row[2:])) for row in rows[1:]]
+    limits = [f"{below:,}" for below, *_ in DEPTHS[:-1]] + ["more"]
+    assert found == [(limit, *values) for limit, (_, _, *values) in zip(limits, DEPTHS, strict=True)]
+    assert ["all" in row[1] for row in rows[1:]] == [share >= 1 for _, share, *_ in DEPTHS]
 
 
 # Links.

@@ -18,11 +18,12 @@ from lensmith.engines.choose import choose_engine, resolve_device
 from lensmith.engines.convert import convert
 from lensmith.engines.interface import Output, collect
 from lensmith.engines.openvino import OpenVinoEngine, has_bfloat16, without_telemetry
-from lensmith.engines.pytorch import TorchEngine, WithNormalisation
+from lensmith.engines.pytorch import Normalise, TorchEngine, WithNormalisation
 from lensmith.errors import UsageError
 
 SIZE = 32
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+NORMALISE = Normalise(MEAN, STD, {})
 
 
 def small_base(seed: int = 0) -> nn.Module:
@@ -31,7 +32,7 @@ def small_base(seed: int = 0) -> nn.Module:
 
 
 def module(pool: str = "mean", seed: int = 0) -> WithNormalisation:
-    return WithNormalisation(small_base(seed), MEAN, STD, pool).eval()
+    return WithNormalisation(small_base(seed), NORMALISE, pool).eval()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_a_lower_precision_is_refused_when_its_answers_differ(tmp_path: Path) ->
 
     if not has_bfloat16():
         pytest.skip("this processor has no bfloat16")
-    convert(WithNormalisation(Fragile(), MEAN, STD, "flatten"), SIZE, tmp_path)
+    convert(WithNormalisation(Fragile(), NORMALISE, "flatten"), SIZE, tmp_path)
     found = trust.check(tmp_path, SIZE)
     assert found.precision == "float32"
     assert found.refused["bfloat16"] < trust.LEAST_AGREEMENT["bfloat16"]
@@ -170,7 +171,7 @@ def test_a_network_openvino_cannot_take_runs_in_torch(tmp_path: Path) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.linalg.eigvals(x[:, :, :4, :4]).abs()[..., None]
 
-    chosen = choose_engine("odd", SIZE, Store(tmp_path), lambda: WithNormalisation(Odd(), MEAN, STD, "mean"))
+    chosen = choose_engine("odd", SIZE, Store(tmp_path), lambda: WithNormalisation(Odd(), NORMALISE, "mean"))
     assert chosen.engine.name == "torch"
     assert "OpenVINO" in chosen.check
     assert not (tmp_path / "bases" / "odd").exists()

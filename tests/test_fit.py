@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from conftest import draw_shape
+from lensmith.engines.pytorch import Normalise
+from lensmith.tasks.classification import Classification
 from lensmith.training.augmentation import PRESETS
-from lensmith.training.diagnosis import Point, diagnose
 from lensmith.training.epoch import Epoch
-from lensmith.training.fit import FitSettings, Pixels, fit, learning_rate
+from lensmith.training.fit import FitSettings, Lessons, Pixels, fit, learning_rate
 from lensmith.zoo.convnet import Convnet
 from lensmith.zoo.heads import Classifier
 
 KINDS = ("cross", "disc", "square")
 SETTINGS = FitSettings(
+    stage="scratch",
+    loss="cross_entropy",
     epochs=10,
     batch_size=12,
     learning_rate=0.005,
     optimizer="adamw",
     weight_decay=0.05,
-    clip=None,
-    label_smoothing=0.0,
-    mean=(0.4, 0.4, 0.4),
-    std=(0.2, 0.2, 0.2),
     device="cpu",
     seed=7,
     augmentation=PRESETS["shift"],
@@ -41,14 +42,21 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
     return np.stack(found), np.arange(72) % 3
 
 
-def run(seed: int = 7, epochs: int = 10) -> list[Epoch]:
+def lessons(network: Classifier, train: np.ndarray, stopping: np.ndarray) -> Lessons:
     values, targets = pictures()
+    prepare = Normalise((0.4, 0.4, 0.4), (0.2, 0.2, 0.2), {})
+    task = Classification(KINDS)
+    return Lessons(network, prepare, Pixels(values, targets, train), Pixels(values, targets, stopping), task.watched)
+
+
+def network() -> Classifier:
     torch.manual_seed(0)
-    network = Classifier(Convnet((8, 16), 3), 16 * 4 * 4, 3, "flatten", (16,), 0.5)
-    settings = FitSettings(**{**vars(SETTINGS), "seed": seed, "epochs": epochs})
-    return list(
-        fit(network, Pixels(values, targets, np.arange(48)), Pixels(values, targets, np.arange(48, 72)), settings)
-    )
+    return Classifier(Convnet((8, 16), 3), 16 * 4 * 4, 3, "flatten", (16,), 0.5)
+
+
+def run(start: Mapping[str, np.ndarray] | None = None, **changes: Any) -> list[Epoch]:
+    settings = FitSettings(**{**vars(SETTINGS), **changes})
+    return list(fit(lessons(network(), np.arange(48), np.arange(48, 72)), settings, start))
 
 
 def test_golden_losses() -> None:
@@ -70,21 +78,16 @@ def test_one_seed_one_result() -> None:
 
 
 def test_the_global_generator_is_left_alone() -> None:
-    values, targets = pictures()
-    network = Classifier(Convnet((8,), 3), 8 * 8 * 8, 3, "flatten", (), 0.0)
+    course = lessons(network(), np.arange(24), np.arange(24))
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    part = Pixels(values, targets, np.arange(24))
-    for _ in fit(network, part, part, FitSettings(**{**vars(SETTINGS), "epochs": 1})):
+    for _ in fit(course, FitSettings(**{**vars(SETTINGS), "epochs": 1})):
         assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_an_early_end_leaves_nothing_open() -> None:
     """Breaking out of the loop is how training stops early: gradients must be on, nothing held across a yield."""
-    values, targets = pictures()
-    network = Classifier(Convnet((8,), 3), 8 * 8 * 8, 3, "flatten", (), 0.0)
-    part = Pixels(values, targets, np.arange(24))
-    for _ in fit(network, part, part, SETTINGS):
+    for _ in fit(lessons(network(), np.arange(24), np.arange(24)), SETTINGS):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         break
     assert torch.is_grad_enabled()
@@ -95,22 +98,3 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert rates[-1] < 0.001 and max(rates) == 1.0
-
-
-def point(number: int, losses: tuple[float, float], right: tuple[float, float]) -> Point:
-    return Point(number, *losses, *right)
-
-
-@pytest.mark.parametrize(
-    ("series", "kept", "epochs", "word"),
-    [
-        ([point(1, (1.0, 1.0), (0.5, 0.5)), point(2, (0.9, 0.9), (0.5, 0.52))], 2, 30, "Under-fitting"),
-        ([point(1, (0.1, 0.9), (1.0, 0.7)), point(2, (0.0, 0.95), (1.0, 0.7))], 1, 30, "Over-fitting"),
-        ([point(1, (0.3, 0.3), (0.9, 0.9)), point(2, (0.1, 0.5), (0.97, 0.9))], 1, 30, "part ways"),
-        ([point(1, (0.3, 0.3), (0.9, 0.9)), point(2, (0.1, 0.5), (0.97, 0.8))], 1, 30, "by heart"),
-        ([point(1, (0.3, 0.3), (0.9, 0.9)), point(2, (0.2, 0.2), (0.95, 0.94))], 2, 2, "--epochs"),
-        ([point(1, (0.3, 0.3), (0.9, 0.9)), point(2, (0.2, 0.29), (0.95, 0.9))], 1, 30, "went well"),
-    ],
-)
-def test_diagnosis_in_words(series: list[Point], kept: int, epochs: int, word: str) -> None:
-    assert any(word in sentence for sentence in diagnose(series, kept, epochs, baseline=0.4))

@@ -245,6 +245,7 @@ def test_splits_are_known_under_a_model_too(tmp_path: Path) -> None:
 
 def test_what_is_no_data_set_is_refused_with_the_fix(tmp_path: Path) -> None:
     grow(tmp_path, "photos/cat/1.jpg", "empty/", "hollow/cat/", "texts/a.txt", "texts/b/c.txt", "texts/d.csv")
+    grow(tmp_path, "beside/1.jpg", "beside/labels.csv")
     grow(tmp_path, "flat/1.jpg", "flat/2.jpg", "single/cat/1.jpg", "single/.x", "list.csv", "one.jpg", "data.tar.gz")
     grow(tmp_path, "wrap/photos/cat/1.jpg", "wrap/photos/dog/1.jpg", "unlabelled/train/1.jpg", "unlabelled/test/1.jpg")
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
@@ -256,11 +257,12 @@ def test_what_is_no_data_set_is_refused_with_the_fix(tmp_path: Path) -> None:
         "photos.zip": ["archive", "python -m zipfile -e photos.zip photos"],
         "data.tar.gz": ["archive", "Unpack"],
         "one.jpg": ["one picture", "lensmith predict RUN one.jpg"],
-        "list.csv": ["is a file", layout.format("photos")],
+        "list.csv": ["is a file", "a table of them (.csv", layout.format("photos")],
         "empty": ["holds nothing", layout.format("empty")],
         "hollow": ["holds only empty folders"],
         "texts": ["no pictures", ".txt (2), .csv (1)"],
         "flat": ["2 pictures", "no class folders", layout.format("flat")],
+        "beside": ["1 picture", "no class folders", f"give {tmp_path / 'beside' / 'labels.csv'}"],
         "single": ["one class only: 'cat' (1 picture)", layout.format("single")],
         "wrap": ["one class only: 'photos'", f"Is {tmp_path / 'wrap' / 'photos'} the folder to give?", "'cat', 'dog'"],
         "unlabelled": ["2 pictures", "no class folders"],
@@ -289,26 +291,53 @@ def test_a_folder_that_may_not_be_read_is_refused() -> None:
 # ---- the values
 
 
-def test_a_subset_keeps_the_order_asked_for(tmp_path: Path) -> None:
-    dataset = open_folder(grow(tmp_path, *(f"{name}/{number}.jpg" for name in "ab" for number in range(3))))
-    chosen = dataset.subset([4, 0, 2])
-    assert chosen.paths == ("b/1.jpg", "a/0.jpg", "a/2.jpg") and chosen.targets.tolist() == [1, 0, 0]
-    assert chosen.classes == dataset.classes
-    assert dataset.subset(dataset.targets == 1).paths == dataset.paths[3:]
-    assert len(dataset.subset([])) == 0
-    with pytest.raises(IndexError):
-        dataset.subset([6])
+def made(tmp_path: Path, task: str, classes: str, targets: np.ndarray, given: tuple[str, ...] = ()) -> Dataset:
+    paths = tuple(f"{number:03d}.jpg" for number in range(len(targets)))
+    return Dataset(tmp_path, task, tuple(classes), paths, targets, given or ("",) * len(targets))
+
+
+def test_strata_are_classes_rarest_labels_and_ranges_of_numbers(tmp_path: Path) -> None:
+    assert made(tmp_path, "classification", "abc", np.array([2, 0, 2])).strata.tolist() == [2, 0, 2]
+    rows = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 1]], np.uint8)
+    assert rows.sum(0).tolist() == [5, 2, 4]  # so b is the rarest, then c
+    assert made(tmp_path, "multilabel", "abc", rows).strata.tolist() == [1, 2, 2, 0, 3, 1, 2]
+    everywhere = np.ones((3, 1), np.uint8)
+    assert made(tmp_path, "multilabel", "a", everywhere).strata.tolist() == [0, 0, 0]
+    numbers = np.arange(200, dtype=np.float32)[::-1]
+    strata = made(tmp_path, "regression", "", numbers).strata
+    assert np.bincount(strata).tolist() == [20] * 10 and (np.diff(strata) <= 0).all()
+    assert np.bincount(made(tmp_path, "regression", "", numbers[:37]).strata).tolist() == [12, 12, 13]
+    assert set(made(tmp_path, "regression", "", numbers[:9]).strata.tolist()) == {0}
+    few = np.repeat(np.array([3, 7], np.float32), [150, 50])
+    assert len(set(made(tmp_path, "regression", "", few).strata.tolist())) == 2
+    for dataset in (made(tmp_path, "multilabel", "ab", rows[:, :2]), made(tmp_path, "regression", "", numbers)):
+        assert dataset.strata.dtype == np.int64
+
+
+def test_each_label_is_counted_and_numbers_are_not(tmp_path: Path) -> None:
+    rows = np.array([[1, 1], [1, 0], [0, 0]], np.uint8)
+    dataset = made(tmp_path, "multilabel", "ab", rows, ("train", "test", "train"))
+    assert dataset.counts() == {"a": {"train": 1, "test": 1}, "b": {"train": 1, "test": 0}}
+    assert made(tmp_path, "regression", "", np.zeros(3, np.float32)).counts() == {}
+    assert dataset.noun == "label" and dataset.source == tmp_path and dataset.name == tmp_path.name
 
 
 def test_fields_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    def made(targets: object = (0, 1), given: tuple[str, ...] = ("", "")) -> Dataset:
-        return Dataset(tmp_path, "classification", ("a", "b"), ("a/1.jpg", "b/1.jpg"), np.asarray(targets), given)
-
-    assert len(made()) == 2
-    for wrong in ((0, 2), (-1, 0), (0,), (0.0, 1.0)):
+    assert len(made(tmp_path, "classification", "ab", np.array([0, 1]))) == 2
+    for wrong in ([0, 2], [-1, 0], [0.0, 1.0], [[0], [1]]):
         with pytest.raises(ValueError, match="target"):
-            made(wrong)
+            made(tmp_path, "classification", "ab", np.array(wrong))
+    for rows in (np.array([[2, 0]], np.uint8), np.array([[1, 0]]), np.array([[1]], np.uint8)):
+        with pytest.raises(ValueError, match="target"):
+            made(tmp_path, "multilabel", "ab", rows)
+    for numbers in (np.array([np.nan], np.float32), np.array([1.0])):
+        with pytest.raises(ValueError, match="target"):
+            made(tmp_path, "regression", "", numbers)
+    with pytest.raises(ValueError, match="regression has none"):
+        made(tmp_path, "regression", "ab", np.zeros(1, np.float32))
+    with pytest.raises(ValueError, match="'boxes'; allowed are"):
+        made(tmp_path, "boxes", "ab", np.array([0]))
     with pytest.raises(ValueError, match="'held'"):
-        made(given=("", "held"))
+        made(tmp_path, "classification", "ab", np.array([0, 1]), ("", "held"))
     with pytest.raises(ValueError, match="one given split a path"):
-        made(given=("",))
+        made(tmp_path, "classification", "ab", np.array([0, 1]), ("",))

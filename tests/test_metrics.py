@@ -10,14 +10,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics as oracle
 
 from lensmith.metrics import classification as m
+from lensmith.metrics import multilabel as ml
+from lensmith.metrics import regression as rg
 from lensmith.metrics.intervals import (
     Interval,
     bootstrap_mean,
     delong,
+    median_interval,
     newcombe,
     placements,
     resampled,
@@ -480,3 +483,256 @@ def test_fifty_thousand_pictures_of_a_thousand_classes_fit_in_memory() -> None:
     assert peak < 100e6
     assert all(interval.low <= interval.value <= interval.high for interval in found)
     assert found[2].low < 0.005 < found[2].high
+
+
+# Labels: any number of them for a picture.
+
+
+def labelled(
+    n: int, shares: list[float], apart: float = 1.5, seed: int = 0, levels: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return targets and probabilities (n, k) of a network that knows labels of these shares; `levels` makes ties."""
+    random = np.random.default_rng(seed)
+    targets = (random.random((n, len(shares))) < shares).astype(np.uint8)
+    p = 1 / (1 + np.exp(-random.normal(apart * (targets - 0.5), 1)))
+    return targets, (np.round(p * levels) / levels if levels else p).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n", "levels"), [(7, 0), (200, 0), (200, 5), (200, 1)])
+def test_average_precision_agrees_with_scikit_learn_with_and_without_ties(n: int, levels: int) -> None:
+    targets, p = labelled(n, [0.5, 0.3, 0.1], seed=n, levels=levels)
+    targets[0] = 1
+    expected = [oracle.average_precision_score(targets[:, j], p[:, j]) for j in range(3)]
+    assert [ml.average_precision(targets[:, j], p[:, j])[0] for j in range(3)] == pytest.approx(expected)
+    mean, each = ml.mean_average_precision(targets, p)
+    assert mean.value == pytest.approx(oracle.average_precision_score(targets, p, average="macro"))
+    assert [one.value for one in each] == pytest.approx(expected)
+
+
+def test_average_precision_by_hand() -> None:
+    # Ranked 1 0 1: precisions 1 and 2/3 at the two positives.
+    value, pulls = ml.average_precision(np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7]))
+    assert value == pytest.approx((1 + 2 / 3) / 2)
+    assert pulls.sum() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("levels", [0, 4])
+def test_a_pull_is_the_derivative_by_the_weight_of_a_picture(levels: int) -> None:
+    targets, p = labelled(12, [0.4], seed=3, levels=levels)
+    true, step = targets[:, 0], 1e-5
+    _, pulls = ml.average_precision(true, p[:, 0])
+    for picture in range(12):
+        ends = [
+            oracle.average_precision_score(true, p[:, 0], sample_weight=1 + move * (np.arange(12) == picture))
+            for move in (-step, step)
+        ]
+        assert pulls[picture] == pytest.approx((ends[1] - ends[0]) / (2 * step), abs=1e-7)
+
+
+def test_f1_and_exact_match_agree_with_scikit_learn() -> None:
+    targets, p = labelled(300, [0.5, 0.3, 0.1, 0.05])
+    answered = (p >= 0.5).astype(np.uint8)
+    for metric, average in ((ml.macro_f1, "macro"), (ml.micro_f1, "micro")):
+        assert metric(targets, answered).value == pytest.approx(oracle.f1_score(targets, answered, average=average))
+    assert ml.exact_match(targets, answered).value == oracle.accuracy_score(targets, answered)
+    names = list("abcd")
+    table = ml.per_label(targets, answered, ml.mean_average_precision(targets, p)[1], [0.5] * 4, names)
+    columns = oracle.precision_recall_fscore_support(targets, answered)
+    for index, name in enumerate(names):
+        for key, column in zip(("precision", "recall", "f1"), columns, strict=False):
+            assert table[name][key]["value"] == pytest.approx(column[index])
+        assert (table[name]["n"], table[name]["predicted"]) == (targets[:, index].sum(), answered[:, index].sum())
+
+
+def test_log_loss_of_labels_agrees_with_scikit_learn() -> None:
+    targets, p = labelled(50, [0.5, 0.2, 0.1])
+    expected = oracle.log_loss(targets.ravel(), p.ravel().astype(np.float64))
+    assert ml.cross_entropy(targets, p).mean() == pytest.approx(expected)
+    assert ml.cross_entropy(np.array([[1, 0]]), np.array([[0.0, 0.0]]))[0] == pytest.approx(23 * math.log(2) / 2)
+
+
+@pytest.mark.parametrize("which", ["map", "macro_f1", "micro_f1"])
+def test_intervals_over_labels_agree_with_a_bootstrap_on_many_pictures(which: str) -> None:
+    targets, p = labelled(1200, [0.5, 0.3, 0.2])
+
+    def metric(rows: NDArray[np.int64]) -> Interval:
+        true, said = targets[rows], (p[rows] >= 0.5).astype(np.uint8)
+        if which == "map":
+            return ml.mean_average_precision(true, p[rows])[0]
+        return (ml.macro_f1 if which == "macro_f1" else ml.micro_f1)(true, said)
+
+    random = np.random.default_rng(0)
+    values = [metric(random.integers(1200, size=1200)).value for _ in range(500)]
+    found = metric(np.arange(1200))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(values), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("n", "shares", "apart", "least"),
+    [
+        (60, [0.5, 0.3, 0.2, 0.1, 0.1], 1.5, 0.92),
+        (150, [0.03], 2.0, 0.92),
+        (150, [0.3] * 5, 5.0, 0.92),
+        (100, [0.2] * 5, 0.0, 0.82),
+    ],
+    ids=["five labels", "a rare label", "nearly perfect", "guessing"],
+)
+def test_mean_average_precision_is_covered(n: int, shares: list[float], apart: float, least: float) -> None:
+    truth = ml.mean_average_precision(*labelled(100_000, shares, apart))[0].value
+    times = {"held": 0, "all": 0}
+    for seed in range(1, 301):
+        targets, p = labelled(n, shares, apart, seed)
+        if targets.any():
+            found = ml.mean_average_precision(targets, p)[0]
+            times["held"] += found.low <= truth <= found.high
+            times["all"] += 1
+    assert times["held"] / times["all"] >= least
+
+
+def test_a_label_that_does_not_occur_is_left_out() -> None:
+    targets = np.array([[1, 0], [0, 0], [1, 0]], np.uint8)
+    p = np.array([[0.9, 0.8], [0.2, 0.7], [0.6, 0.1]], np.float32)
+    answered = (p >= 0.5).astype(np.uint8)
+    mean, each = ml.mean_average_precision(targets, p)
+    assert mean.value == 1.0 and each[1].as_dict() == {"value": None, "low": None, "high": None, "n": 3}
+    assert ml.macro_f1(targets, answered).value == 1.0
+    assert ml.micro_f1(targets, answered).value == 2 / 3  # two answers of a label that nothing has
+    assert ml.baseline_map(targets) == 2 / 3
+    row = ml.per_label(targets, answered, each, [0.5, 0.5], ["a", "b"])["b"]
+    assert row["precision"]["value"] == 0.0 and row["recall"]["value"] is None and row["f1"]["value"] is None
+
+
+def test_no_label_at_all_is_undefined() -> None:
+    nothing, p = np.zeros((4, 2), np.uint8), np.full((4, 2), 0.2, np.float32)
+    assert ml.mean_average_precision(nothing, p)[0].as_dict()["value"] is None
+    for metric in (ml.macro_f1, ml.micro_f1):
+        assert metric(nothing, nothing).as_dict() == {"value": None, "low": None, "high": None, "n": 4}
+    assert math.isnan(ml.baseline_map(nothing))
+    assert ml.exact_match(nothing, nothing).value == 1.0
+
+
+def test_perfect_labels_leave_room_for_errors() -> None:
+    targets = np.eye(3, dtype=np.uint8)[np.arange(60) % 3]
+    for found in (
+        ml.mean_average_precision(targets, targets.astype(np.float32))[0],
+        ml.macro_f1(targets, targets),
+        ml.micro_f1(targets, targets),
+    ):
+        assert found.value == found.high == 1.0 and 0.9 < found.low < 0.99
+
+
+def test_the_threshold_of_a_label_has_the_greatest_f1_of_all() -> None:
+    for seed in range(6):
+        targets, p = labelled(60, [0.2], seed=seed, levels=100)
+        true, shares = targets[:, 0], p[:, 0].astype(np.float64)
+        grid = np.arange(5, 1000, 10) / 1000  # between the hundredths
+        f1 = np.array([oracle.f1_score(true, shares >= t, zero_division=0) for t in grid])
+        threshold = ml.best_threshold(true, p[:, 0])
+        assert oracle.f1_score(true, shares >= threshold) == pytest.approx(f1.max())
+        assert abs(threshold - 0.5) <= np.abs(grid[f1 == f1.max()] - 0.5).min() + 0.05
+
+
+def test_of_equal_thresholds_the_one_nearest_half_is_taken() -> None:
+    # From 0.2 up: two of two. The cut is in the middle of 0.1 and 0.2 and nowhere else.
+    assert ml.best_threshold(np.array([1, 1, 0]), np.array([0.3, 0.2, 0.1])) == pytest.approx(0.15)
+    # 0.5 parts them as well as 0.4 would.
+    assert ml.best_threshold(np.array([1, 1, 0]), np.array([0.7, 0.6, 0.2])) == 0.5
+    # F1 is 2/3 from 0.9 up and from 0.2 up: 0.85 is nearer to 0.5 than 0.1.
+    assert ml.best_threshold(np.array([1, 0, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.2, 0.0])) == pytest.approx(0.85)
+
+
+def test_without_a_positive_or_any_knowledge_the_threshold_of_a_label_is_half() -> None:
+    assert ml.best_threshold(np.zeros(3, np.uint8), np.array([0.1, 0.2, 0.9])) == 0.5
+    assert ml.best_threshold(np.zeros(0, np.uint8), np.zeros(0)) == 0.5
+    assert ml.best_threshold(np.array([1, 0, 0, 0]), np.full(4, 0.2)) == 0.5
+    # The wrong way round: answering it always would have the greatest F1.
+    assert ml.best_threshold(np.array([0, 0, 1, 1]), np.array([0.4, 0.3, 0.2, 0.1])) == 0.5
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("n", [2, 9, 200])
+def test_numbers_agree_with_scikit_learn(n: int) -> None:
+    random = np.random.default_rng(n)
+    true = random.normal(40, 12, n).astype(np.float32)
+    said = (true + random.normal(0, 5, n)).astype(np.float32)
+    assert rg.mae(true, said).value == pytest.approx(oracle.mean_absolute_error(true, said), rel=1e-6)
+    assert rg.mse(true, said).value == pytest.approx(oracle.mean_squared_error(true, said), rel=1e-6)
+    root = oracle.root_mean_squared_error(true, said)
+    assert rg.rmse(rg.mse(true, said)).value == pytest.approx(root, rel=1e-6)
+    assert rg.r2(true, said).value == pytest.approx(oracle.r2_score(true, said), rel=1e-6)
+    assert rg.median_error(true, said).value == pytest.approx(oracle.median_absolute_error(true, said), rel=1e-6)
+
+
+def test_numbers_by_hand() -> None:
+    true, said = np.array([1.0, 2.0, 6.0]), np.array([2.0, 2.0, 3.0])
+    assert rg.mae(true, said).value == pytest.approx(4 / 3)
+    assert rg.mse(true, said).value == pytest.approx(10 / 3)
+    assert rg.r2(true, said).value == pytest.approx(1 - 10 / 14)
+    assert rg.median_error(true, said).value == 1.0
+    assert rg.baseline_mae(true) == pytest.approx(5 / 3)  # always 2: off by 1, 0, 4
+    np.testing.assert_allclose(rg.huber(true, said), [0.5, 0.0, 2.5])
+    np.testing.assert_allclose(rg.huber(true, said, delta=2.0), [0.5, 0.0, 4.0])
+
+
+def test_huber_agrees_with_scipy() -> None:
+    random = np.random.default_rng(0)
+    true, said = random.normal(size=50), random.normal(size=50) * 3
+    np.testing.assert_allclose(rg.huber(true, said, delta=0.7), special.huber(0.7, said - true))
+
+
+def test_r2_interval_agrees_with_scipy() -> None:
+    random = np.random.default_rng(0)
+    true = random.normal(size=80)
+    said = true + random.normal(0, 0.5, 80)
+
+    def share(x: NDArray[np.float64], y: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        return 1 - ((x - y) ** 2).sum(axis) / ((x - x.mean(axis, keepdims=True)) ** 2).sum(axis)
+
+    expected = stats.bootstrap(
+        (true, said), share, paired=True, vectorized=True, n_resamples=4000, method="percentile", rng=random
+    ).confidence_interval
+    found = rg.r2(true, said)
+    assert (found.low, found.high) == (pytest.approx(expected.low, abs=0.02), pytest.approx(expected.high, abs=0.02))
+    assert rg.r2(true, said) == found != rg.r2(true, said, seed=1)
+
+
+def test_constant_and_single_numbers_have_no_r2() -> None:
+    for true in (np.full(7, 0.1), np.array([3.0]), np.zeros(0)):
+        assert rg.r2(true, true + 1).as_dict() == {"value": None, "low": None, "high": None, "n": len(true)}
+    # 0.1 has no exact mean: the spread of seven of them is a rounding and not a number to divide by.
+    assert np.full(7, 0.1).var() > 0
+    two = rg.r2(np.array([1.0, 2.0]), np.array([1.5, 2.0]))
+    assert two.value == 0.5 and math.isnan(two.low) and math.isnan(two.high)
+
+
+def test_one_number_has_values_and_no_ends() -> None:
+    one = rg.rmse(rg.mse(np.array([3.0]), np.array([5.0])))
+    assert one.as_dict() == {"value": 2.0, "low": None, "high": None, "n": 1}
+    assert rg.baseline_mae(np.array([3.0])) == 0 and math.isnan(rg.baseline_mae(np.zeros(0)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 6, 9, 40, 153, 5000])
+def test_the_ends_of_a_median_are_those_of_the_sign_test(n: int) -> None:
+    values = np.random.default_rng(n).permutation(n).astype(np.float64)
+    found = median_interval(values)
+    k = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0
+    if n and stats.binom.cdf(k, n, 0.5) <= 0.025:
+        k += 1
+    assert found.as_dict() == {
+        "value": float(np.median(values)) if n else None,
+        "low": k - 1 if k else None,
+        "high": n - k if k else None,
+        "n": n,
+    }
+
+
+def test_r2_is_covered() -> None:
+    """Targets of variance 1 and errors of variance 0.2: the truth is 0.8."""
+
+    def draw(random: np.random.Generator) -> Interval:
+        true = random.normal(size=100)
+        return rg.r2(true, true + random.normal(0, math.sqrt(0.2), 100))
+
+    assert coverage(0.8, draw, 200) >= 0.91

@@ -123,12 +123,11 @@ def weights(scratch: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_common_path_needs_no_torch(scratch: Run, pictures: Path, weights: Path, out: Path, tmp_path: Path) -> None:
-    house.train(
-        pictures, network=NETWORK, weights=weights, image_size=16, out=out, name="first-with-features", quiet=True
-    )
+    options = {"recipe": "features", "network": NETWORK, "weights": weights, "image_size": 16}
+    house.train(pictures, **options, out=out, name="first-with-features", quiet=True)
     again = [
-        "train", pictures, "--network", NETWORK, "--weights", weights, "--image-size", 16, "--out", out, "--name",
-        "without-torch", "--seed", 4,
+        "train", pictures, "--recipe", "features", "--network", NETWORK, "--weights", weights, "--image-size", 16,
+        "--out", out, "--name", "without-torch", "--seed", 4,
     ]  # fmt: skip
     picture = pictures / "disc" / "001.png"
     commands: list[list[object]] = [
@@ -147,13 +146,13 @@ def test_common_path_needs_no_torch(scratch: Run, pictures: Path, weights: Path,
 
 
 def test_common_path_needs_no_torch_with_real_weights(data: Path, mobilenet: Path, tmp_path: Path) -> None:
-    options = ["--weights", mobilenet, "--image-size", 64, "--out", tmp_path, "--quiet"]
+    options = ["--recipe", "features", "--weights", mobilenet, "--image-size", 64, "--out", tmp_path, "--quiet"]
     some = tmp_path / "some"
     for name in ("ants", "bees"):
         (some / name).mkdir(parents=True)
         for picture in sorted((data / "ants-bees" / "train" / name).iterdir())[:12]:
             shutil.copy(picture, some / name)
-    house.train(some, weights=mobilenet, image_size=64, out=tmp_path, name="first", quiet=True)
+    house.train(some, recipe="features", weights=mobilenet, image_size=64, out=tmp_path, name="first", quiet=True)
     commands: list[list[object]] = [
         ["train", some, *options, "--name", "second"],
         ["predict", tmp_path / "second", some],
@@ -286,7 +285,7 @@ KILLER = """
 import json, os, signal, sys, time, traceback
 import openvino.frontend.pytorch.ts_decoder, safetensors.numpy, torch._dynamo, torch.onnx
 import lensmith.engines.convert, lensmith.zoo.build, lensmith.zoo.cut, lensmith.zoo.trace
-import lensmith.reports, lensmith.seeing.cam, lensmith.training.scratch
+import lensmith.reports, lensmith.seeing.cam, lensmith.training.fit, lensmith.training.trials
 from lensmith import cli
 from lensmith.reproduce import generator
 from lensmith.verbs import show, train
@@ -705,10 +704,12 @@ def test_nothing_is_written_beside_the_data(
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = snapshot(folder)
     out = tmp_path / "runs"
+    features = ["--recipe", "features", "--network", NETWORK, "--weights", weights, "--image-size", 16]
     commands: list[list[object]] = [
         ["check", folder],
         ["train", folder, *SMALL, "--epochs", 1, "--out", out, "--name", "scratch"],
-        ["train", folder, "--network", NETWORK, "--weights", weights, "--image-size", 16, "--out", out, "--name", "f"],
+        ["train", folder, *features, "--out", out, "--name", "f"],
+        ["train", folder, *features[2:], "--budget", "1m", "--out", out, "--name", "ladder"],
         ["evaluate", out / "f"],
         ["evaluate", out / "f", folder],
         ["report", out / "f"],
@@ -740,7 +741,7 @@ def test_json_is_all_that_json_prints(scratch: Run, pictures: Path, out: Path, c
 
 def test_quiet_says_nothing_and_lines_are_plain(scratch: Run, pictures: Path, out: Path, capsys: Any) -> None:
     loud = lensmith(capsys, "train", pictures, *SMALL[:-1], "--epochs", 1, "--out", out, "--name", "loud")
-    assert "24 pictures in 3 classes" in loud.err
+    assert "24 pictures with 3 classes" in loud.err
     assert ESCAPE not in loud.out + loud.err and "\r" not in loud.out + loud.err
     assert str(out / "loud" / "report.html") in loud.out and "lensmith predict" in loud.out
     quiet = lensmith(capsys, "train", pictures, *SMALL, "--epochs", 1, "--out", out, "--name", "quiet")

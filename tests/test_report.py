@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from lensmith.errors import RunError
-from lensmith.reports import figures, words, write_report
+from lensmith.reports import axes, curves, figures, leads, words, write_report
 from lensmith.reports.draw import TEMPLATES
 from lensmith.reports.pictures import data_uri
 from lensmith.reports.source import Measure
@@ -31,6 +32,7 @@ ALLOWED = {
 }  # fmt: skip
 SECTIONS = (
     "learning",
+    "frozen",
     "confusion",
     "classes",
     "sureness",
@@ -237,7 +239,7 @@ def test_stopped_run_says_so(tmp_path: Path) -> None:
     page = report(write_sample(tmp_path / "run", status="stopped"))
     assert "ended after 15 epochs, before it was scored" in page.text()
     sections = [found["id"] for tag, found in page.tags if tag == "section"]
-    assert sections == ["learning", "data", "recipe", "environment", "next"]
+    assert sections == ["learning", "frozen", "data", "recipe", "environment", "next"]
     assert "lensmith predict" not in page.source and "lensmith train photos" in page.text("next")
 
 
@@ -355,40 +357,103 @@ def test_pictures_and_tables_speak_to_everyone(ten_page: Page) -> None:
 
 def test_lens_counts_the_right_answers() -> None:
     for share, missing in ((1.0, 0), (0.95, 1), (0.5, 10), (0.0, 20)):
-        drawn = figures.lens(share, "test")
+        drawn = figures.lens(share, "Each ray is a twentieth")
         assert drawn.count("ray miss") == missing and drawn.count('class="ray') == 20
-        assert f"{20 - missing} of 20 meet in focus" in drawn
+        assert f"Each ray is a twentieth: {20 - missing} of 20 meet in focus" in drawn
     assert "has not been scored" in figures.lens(None, "")
 
 
 def test_scale_stands_where_the_numbers_are() -> None:
-    drawn = figures.ruler("Accuracy", Measure(0.9, 0.85, 0.95, 100), 0.5)
+    drawn = figures.ruler(leads.ACCURACY, Measure(0.9, 0.85, 0.95, 100), 0.5)
     assert 'class="point" cx="90.00%"' in drawn and 'x="85.00%" width="10.00%"' in drawn
     assert 'class="guess" x1="50.00%"' in drawn
-    assert "point" not in figures.ruler("Accuracy", Measure(7.0, None, None, None), None)
+    assert "point" not in figures.ruler(leads.ACCURACY, Measure(7.0, None, None, None), None)
+
+
+def test_scale_of_errors_ends_beyond_the_baseline() -> None:
+    drawn = figures.ruler(leads.ERROR, Measure(2.0, 1.5, 3.0, 100), 9.1)  # the next round number is 10
+    assert 'class="point" cx="20.00%"' in drawn and 'x="15.00%" width="15.00%"' in drawn
+    assert 'class="guess" x1="91.00%"' in drawn and "always the median: 9.10" in drawn
+    assert ">10</text>" in drawn and "%</text>" not in drawn
+
+
+def one(points: Sequence[tuple[float, float | None]], kept: float | None = None, scale: str = "zero") -> str:
+    """Draw a single curve of a single stage."""
+    return curves.curves(
+        "loss", "Loss", [curves.Panel("scratch", [curves.Line("seen", "validation", points)], kept)], scale
+    )
 
 
 def test_curves_mark_the_kept_epoch_and_leave_gaps() -> None:
-    lines = [figures.Line("seen", "validation", [(1, 0.5), (2, None), (3, 0.25), (4, 0.3)])]
-    drawn = figures.curves("loss", "Loss", lines, 3, False)
+    drawn = one([(1, 0.5), (2, None), (3, 0.25), (4, 0.3)], 3)
     path = re.search(r'class="curve seen" d="([^"]*)"', drawn)
     assert path is not None and path[1].count("M") == 2 and path[1].count("L") == 1
     kept = re.search(r'class="kept" x1="([\d.]+)"', drawn)
     dot = re.search(r'class="dot seen" cx="([\d.]+)"', drawn)
     assert kept is not None and dot is not None and kept[1] == dot[1]
     assert "validation: from 0.500 to 0.300" in drawn
-    assert figures.curves("loss", "Loss", [figures.Line("seen", "validation", [(1, None)])], None, False) == ""
+    assert one([(1, None)]) == ""
 
 
 @pytest.mark.parametrize("values", [(1.0, 1.0), (0.0, 0.0), (0.5,), (-3.0, 1e300), (0.9993, 0.9994)])
-@pytest.mark.parametrize("shares", [False, True])
-def test_curves_stay_in_their_frame(values: tuple[float, ...], shares: bool) -> None:
-    line = figures.Line("seen", "validation", list(enumerate(values)))
-    root = ElementTree.fromstring(figures.curves("loss", "Loss", [line], 7, shares))
+@pytest.mark.parametrize("scale", ["zero", "share", "log"])
+def test_curves_stay_in_their_frame(values: tuple[float, ...], scale: str) -> None:
+    drawn = one(list(enumerate(values)), 7, scale)
+    if not drawn:
+        assert scale == "log" and max(values) <= 0
+        return
+    root = ElementTree.fromstring(drawn)
     path = next(found.get("d", "") for found in root.iter("path") if found.get("class") == "curve seen")
     places = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", path)]
-    assert all(0 <= place <= 380 for place in places) and len(places) == 2 * len(values)
+    shown = [value for value in values if scale != "log" or value > 0]
+    assert all(0 <= place <= 380 for place in places) and len(places) == 2 * len(shown)
     assert not [found for found in root.iter("line") if found.get("class") == "kept"]
+
+
+def test_stages_stand_side_by_side_on_one_scale() -> None:
+    """The same loss has the same height in every stage, and no stage reaches into another."""
+    names = ("features", "finetune")
+    falls = ([(1.0, 0.8), (2.0, 0.4)], [(1.0, 0.4), (2.0, 0.1)])
+    panels = [
+        curves.Panel(name, [curves.Line("seen", "validation", fall)]) for name, fall in zip(names, falls, strict=True)
+    ]
+    drawn = curves.curves("loss", "Loss", panels, "zero")
+    first, second = (
+        [tuple(map(float, place.split())) for place in re.findall(r"[ML]([\d.]+ [\d.]+)", path)]
+        for path in re.findall(r'class="curve seen" d="([^"]*)"', drawn)[:2]  # the third is the key
+    )
+    assert first[1][1] == second[0][1] > first[0][1] and first[1][0] < second[0][0]
+    assert all(f">{name}</text>" in drawn for name in names)
+    assert "features, validation: from 0.800 to 0.400" in drawn
+
+
+def test_one_wild_loss_does_not_flatten_the_curve() -> None:
+    points = [(float(epoch), 1 / epoch) for epoch in range(1, 40)] + [(40.0, 1e9)]
+    path = re.search(r'class="curve seen" d="([^"]*)"', one(points))
+    assert path is not None
+    heights = [float(place) for place in re.findall(r"[ML][\d.]+ ([\d.]+)", path[1])]
+    assert max(heights) - min(heights[:39]) > 60 and heights[-1] == min(heights)
+    assert axes.roof([1.0, 2.0, 3.0]) == 3 and axes.roof([0.0, 0.0]) == 0
+
+
+def test_learning_rates_stand_on_a_logarithmic_scale() -> None:
+    """A tenth is as far from a hundredth as that from a thousandth."""
+    drawn = one([(1, 0.1), (2, 0.01), (3, 0.001)], scale="log")
+    path = re.search(r'class="curve seen" d="([^"]*)"', drawn)
+    assert path is not None
+    top, middle, bottom = (float(place) for place in re.findall(r"[ML][\d.]+ ([\d.]+)", path[1]))
+    assert middle - top == pytest.approx(bottom - middle, abs=0.2) and middle > top
+    for text in ("0.1", "0.01", "10⁻³"):
+        assert f">{text}</text>" in drawn
+
+
+def test_finder_marks_the_suggested_rate() -> None:
+    points = [(10.0**power, loss) for power, loss in ((-5, 1.0), (-4, 0.8), (-3, 0.4), (-2, 0.6), (-1, 50.0))]
+    drawn = curves.finder(points, 1e-3)
+    assert 'class="kept" x1="208.0"' in drawn  # in the middle of 44 and 372
+    assert "suggested: 10⁻³" in drawn
+    assert "suggested" not in curves.finder(points, 5.0), "a rate that was not tried cannot be marked"
+    assert curves.finder(points[:1], None) == "" and curves.finder([(-1.0, 2.0), (0.0, 1.0)], None) == ""
 
 
 @pytest.mark.parametrize("odd", ["nan", "inf", "", "x", "-1e300", "<b>"])
@@ -396,7 +461,7 @@ def test_odd_history_does_not_break_the_page(tmp_path: Path, odd: str) -> None:
     folder = write_sample(tmp_path / "run", a_class=6, pictures=0)
     lines = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
     cells = [line.split(",") for line in lines]
-    for column in range(8):
+    for column in range(len(cells[0])):
         cells[3 + column][column] = odd
     cut_short = "\n".join(",".join(row) for row in cells) + "\n7,0.1"
     (folder / "history.csv").write_text(cut_short, encoding="utf-8")
@@ -404,8 +469,7 @@ def test_odd_history_does_not_break_the_page(tmp_path: Path, odd: str) -> None:
 
 
 def test_long_history_is_thinned_but_keeps_the_kept_epoch() -> None:
-    points = [(float(epoch), 1 / epoch) for epoch in range(1, 5001)]
-    drawn = figures.curves("loss", "Loss", [figures.Line("seen", "validation", points)], 4999, False)
+    drawn = one([(float(epoch), 1 / epoch) for epoch in range(1, 5001)], 4999)
     assert len(drawn) < 6000 and "kept: 4999" in drawn
 
 
@@ -422,7 +486,7 @@ def test_heat_map_shows_every_mistake_of_a_small_matrix() -> None:
     [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 0.07, [0, 0.02, 0.04, 0.06, 0.08]), (3, 3, None), (0, 0, None)],
 )
 def test_ticks_are_round_and_hold_the_range(low: float, high: float, ticks: list[float] | None) -> None:
-    found = figures.nice_ticks(low, high)
+    found = axes.nice_ticks(low, high)
     assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= 8
     assert ticks is None or found == pytest.approx(ticks)
 
@@ -446,7 +510,7 @@ def test_percentages_never_claim_more_than_is_so(share: float | None, shown: str
 def test_words() -> None:
     assert words.seconds(4.23).replace(words.THIN, " ") == "4.2 s"
     assert (words.seconds(200), words.seconds(3900)) == ("3 min 20 s", "1 h 5 min")
-    assert words.seconds(59.99) == "1 min 0 s"
+    assert (words.seconds(59.99), words.seconds(7200)) == ("1 min", "2 h")
     assert words.date("2026-11-22T02:08:00Z") == "22 November 2026, 02:08 UTC"
     assert words.date("yesterday") == "yesterday"
     assert (words.plural(1, "class", "classes"), words.plural(2000, "picture")) == ("1 class", "2,000 pictures")

@@ -25,7 +25,9 @@ app = typer.Typer(
     epilog="Begin with: lensmith demo. Then: lensmith train YOUR-FOLDER.",
 )
 
-Data = Annotated[Path, typer.Argument(help="A folder with one sub-folder a class, or train, validation, test of such.")]
+Data = Annotated[
+    Path, typer.Argument(help="A folder with one sub-folder a class (or train, validation, test of such), or a table.")
+]
 RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or the name of a run in --out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -72,19 +74,34 @@ def options(
 
 
 @app.command(epilog="Example: lensmith check photos/ --json")
-def check(data: Data, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """What is in a folder, and what is wrong with it."""
+def check(
+    data: Data,
+    task: Annotated[str, typer.Option(help="For tables: auto, classification, multilabel or regression.")] = "auto",
+    target: Annotated[str | None, typer.Option(help="The column of a table to learn.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What is in a folder or a table of pictures, and what is wrong with it."""
     from lensmith.verbs import show
 
-    found = lensmith.check(data, quiet=quiet)
+    found = lensmith.check(data, task=task, target=target, quiet=quiet)
     _print_json(found.as_dict()) if as_json else show.check(found)
     if found.problem:
         sys.exit(1)
 
 
-@app.command(epilog="Example: lensmith train photos/ --name first    (then: lensmith predict first new.jpg)")
+@app.command(
+    epilog="Examples: lensmith train photos/ --name first    lensmith train list.csv --target age    "
+    "lensmith train --resume first"
+)
 def train(
-    data: Data,
+    data: Annotated[
+        Path | None, typer.Argument(help="A folder with one sub-folder a class, or a .csv, .tsv or .jsonl of pictures.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="auto, classification, multilabel or regression (tables).")] = "auto",
+    target: Annotated[
+        str | None, typer.Option(help="The column of a table to learn. [label, class, target, ...]")
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(help="torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5, module:factory. [mobilenet_v2]"),
@@ -93,17 +110,30 @@ def train(
         str, typer.Option(help="auto, none, a published name, or a .safetensors or .pth file.")
     ] = "auto",
     recipe: Annotated[
-        str, typer.Option(help="auto, features (pretrained base once, train a head) or scratch.")
+        str, typer.Option(help="features, frozen, finetune, scratch, or auto: in turn, while one proves better.")
     ] = "auto",
+    budget: Annotated[str | None, typer.Option(help="Time for recipe auto: 90s, 10m, 1h. [10m]")] = None,
     cut: Annotated[str | None, typer.Option(help="Where the base ends. [its last feature map]")] = None,
+    unfreeze: Annotated[str, typer.Option(help="The cut after which finetune trains the base, or all.")] = "auto",
     pool: Annotated[str | None, typer.Option(help="How a map becomes features: mean or flatten.")] = None,
     dense: Annotated[
         str | None, typer.Option(help="Hidden layers of the head: 256, 256-128, or none.", metavar="WIDTHS")
     ] = None,
     dropout: Annotated[float, typer.Option(help="Share dropped in the hidden layers.")] = 0.5,
+    init: Annotated[str, typer.Option(help="First weights from scratch: default, uniform, xavier or he.")] = "default",
+    output: Annotated[str, typer.Option(help="softmax, or sigmoid for two classes.")] = "softmax",
+    loss: Annotated[str | None, typer.Option(help="For numbers: mae, mse or huber. [huber]")] = None,
     augment: Annotated[
         str, typer.Option(help="none, shift, small-data, strong, and changes: small-data,rotation=30,flip=false.")
     ] = "auto",
+    mixup: Annotated[float, typer.Option(help="Alpha of mixup, 0 for off.")] = 0.0,
+    cutmix: Annotated[float, typer.Option(help="Alpha of CutMix, 0 for off.")] = 0.0,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            help="standardise, channel-mean, mean-image, min-max, pca, whiten or zca. [as the weights expect]"
+        ),
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels that the network sees.")] = None,
     resize: Annotated[str, typer.Option(help="crop, squash or pad.")] = "crop",
     crop: Annotated[
@@ -113,35 +143,69 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Most passes over the pictures.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Choose the learning rate by a range test, drawn in the report.")
+    ] = False,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd, momentum, adagrad, rmsprop, adam or adamw. [adamw]")
     ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="How strongly weights are pulled to zero.")] = None,
     clip: Annotated[float | None, typer.Option(help="The largest norm of a gradient. [no limit]")] = None,
     label_smoothing: Annotated[float, typer.Option(help="Share of a target given to all classes alike.")] = 0.0,
+    class_weights: Annotated[str, typer.Option(help="none, balanced, or pairs: ants=2,bees=1.")] = "none",
+    ema: Annotated[float, typer.Option(help="Decay of averaged weights, 0 for off.")] = 0.0,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     min_delta: Annotated[float, typer.Option(help="What counts as a fall of the validation loss.")] = 0.001,
     patience: Annotated[int, typer.Option(help="Epochs to wait for one before stopping.")] = 10,
+    stop_right: Annotated[
+        float | None, typer.Option(help="Also stop at this share of training pictures right.")
+    ] = None,
+    stop_rest: Annotated[
+        float | None, typer.Option(help="Also stop when an epoch moves the weights by less than this share.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes splits, order, augmentation and initial weights.")] = 0,
     device: Device = "auto",
     engine: Engine = "auto",
     out: Out = Path("runs"),
     name: Annotated[str | None, typer.Option(help="The run's name. [a free one is made]")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run, with its own settings.")
+    ] = None,
+    see: Annotated[
+        Path | None, typer.Option("--preview", help="Write a sheet of augmented pictures to this file, and end.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train on a folder: model, metrics, report.html."""
+    """Train on pictures: model, metrics, report.html."""
     from lensmith.verbs import show
 
+    if see is not None:
+        if data is None:
+            raise typer.BadParameter("--preview needs a folder or a table of pictures")
+        shown = "small-data" if augment == "auto" else augment
+        print(lensmith.preview(data, augment=shown, task=task, target=target, seed=seed, out=see))
+        return
     run = lensmith.train(
         data,
+        task=task,
+        target=target,
         network=network,
         weights=weights,
         recipe=recipe,
+        budget=budget,
         cut=cut,
+        unfreeze=unfreeze,
         pool=pool,
         dense=_widths(dense),
         dropout=dropout,
+        init=init,
+        output=output,
+        loss=loss,
         augment=augment,
+        mixup=mixup,
+        cutmix=cutmix,
+        preprocess=preprocess,
         image_size=image_size,
         resize=resize,
         crop=crop,
@@ -149,20 +213,42 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        find_rate=find_rate,
         optimizer=optimizer,
         weight_decay=weight_decay,
         clip=clip,
         label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        ema=ema,
+        precision=precision,
         min_delta=min_delta,
         patience=patience,
+        stop_right=stop_right,
+        stop_rest=stop_rest,
         seed=seed,
         device=device,
         engine=engine,
         out=out,
         name=name,
+        resume=resume,
         quiet=quiet,
     )
     _print_json(show.run_as_dict(run)) if as_json else show.run(run)
+
+
+@app.command(epilog="Example: lensmith preview photos/ --augment strong,rotation=90")
+def preview(
+    data: Data,
+    augment: Annotated[
+        str, typer.Option(help="none, shift, small-data, strong, and changes: small-data,rotation=30,flip=false.")
+    ] = "small-data",
+    task: Annotated[str, typer.Option(help="For tables: auto, classification, multilabel or regression.")] = "auto",
+    target: Annotated[str | None, typer.Option(help="The column of a table to learn.")] = None,
+    seed: Annotated[int, typer.Option(help="Shows what training with this seed shows.")] = 0,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("preview.png"),
+) -> None:
+    """A contact sheet of what augmentation does to your pictures."""
+    print(lensmith.preview(data, augment=augment, task=task, target=target, seed=seed, out=out))
 
 
 @app.command(epilog="Examples: lensmith evaluate first    lensmith evaluate first other-photos/ --csv answers.csv")

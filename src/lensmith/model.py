@@ -1,7 +1,8 @@
 """A model: a base run by an engine, a dense head, and everything needed to use them on a new picture.
 
-A model folder holds model.safetensors (`base.*` and `head.*`), config.json and a README.md card. Nothing in it is
-executed when it is read, unless its network is the user's own `module:factory`.
+A model folder holds model.safetensors (`base.*`, `head.*`, and `input.*` where the preprocessing has arrays),
+config.json and a README.md card. Nothing in it is executed when it is read, unless its network is the user's own
+`module:factory`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from lensmith.data.store import Store
 from lensmith.engines.choose import Chosen
 from lensmith.engines.head import Head, from_tensors
 from lensmith.errors import RunError, UsageError, WeightsError
-from lensmith.tasks.classification import Classification
+from lensmith.tasks.choose import task_from_dict
+from lensmith.tasks.interface import Task
 from lensmith.zoo.base import Base
 
 FORMAT = 1
@@ -27,18 +29,18 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one batch: probabilities (n, k), features (n, F), maps (n, C, h, w) or None."""
+    """What a model says of one batch: its task's answers (n, ...), features (n, F), maps (n, C, h, w) or None."""
 
-    probabilities: np.ndarray
+    answers: np.ndarray
     features: np.ndarray
     maps: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained classifier, ready to be asked."""
+    """A trained model, ready to be asked."""
 
-    task: Classification
+    task: Task
     base: Base
     head: Head
     chosen: Chosen
@@ -48,26 +50,25 @@ class Model:
         """Yield answers batch by batch, in order, for (s, s, 3) uint8 pictures of the model's geometry."""
         for output in self.chosen.engine.run(pictures, maps=maps):
             logits = self.head.logits(output.features)
-            yield Answer(self.task.probabilities(logits), output.features, output.maps)
+            yield Answer(self.task.answers(logits), output.features, output.maps)
 
 
-def model_files(task: Classification, base: Base, head: Head, chosen: Chosen, licence: str) -> dict[str, bytes]:
+def model_files(task: Task, base: Base, head: Head, chosen: Chosen, licence: str) -> dict[str, bytes]:
     """Return the files of a model folder by name."""
     from safetensors.numpy import save
 
     config = {
         "format": FORMAT,
-        "task": "classification",
+        **task.as_dict(),
         "network": base.network,
         "cut": base.cut,
         "pool": base.pool,
-        "classes": list(task.classes),
-        "threshold": task.threshold,
         "preprocessing": base.preprocessing.as_dict(),
         "engine": chosen.as_dict(),
         "licence": licence,
     }
     tensors = {f"base.{name}": tensor for name, tensor in base.tensors.items()} | head.tensors()
+    tensors |= {f"input.{name}": array for name, array in base.inputs.items()}
     # safetensors reads the memory as it lies, so it must lie in order; np.ascontiguousarray would lift a single
     # number (the counter of a batch normalisation) to one dimension.
     ordered = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
@@ -95,13 +96,11 @@ def load_model(folder: Path, store: Store, *, engine: str = "", device: str = "a
     return Model(task, base, head, chosen, str(config.get("licence", "")))
 
 
-def _parts(
-    config: dict[str, Any], tensors: dict[str, np.ndarray], outputs: int
-) -> tuple[Classification, Base, dict[str, str]]:
+def _parts(config: dict[str, Any], tensors: dict[str, np.ndarray], outputs: int) -> tuple[Task, Base, dict[str, str]]:
     """Return task, base and the engine of the training; raise one of several errors for what does not fit."""
-    classes = config["classes"]
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) != outputs:
-        raise ValueError(f"classes must be the {outputs} names that the head was trained on")
+    task = task_from_dict(config)
+    if task.outputs != outputs:
+        raise ValueError(f"its {task.kind} needs {task.outputs} outputs, but the head gives {outputs}")
     if config["pool"] not in ("mean", "flatten"):
         raise ValueError(f"pool is {config['pool']!r}")
     base = Base(
@@ -110,9 +109,10 @@ def _parts(
         pool=config["pool"],
         preprocessing=from_dict(config["preprocessing"]),
         tensors={name[5:]: tensor for name, tensor in tensors.items() if name.startswith("base.")},
+        inputs={name[6:]: array for name, array in tensors.items() if name.startswith("input.")},
     )
     trained = {name: str(config["engine"][name]) for name in ("name", "device", "precision")}
-    return Classification(tuple(classes), config["threshold"]), base, trained
+    return task, base, trained
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -7,11 +7,14 @@ line. An older format stays readable here; a newer one is refused.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,15 +26,20 @@ from lensmith.errors import RunError, UsageError, nearest
 from lensmith.files import write_atomic, writing
 
 FORMAT = 1
+CHECKPOINT = "checkpoint"
+HALF_WRITTEN = re.compile(r"\..+\.(\d+)")  # what a file is called while it is written; the number is a process
 LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names need some
 HISTORY = (
+    "stage",
     "epoch",
     "l2",
     "train_loss",
     "validation_loss",
-    "train_accuracy",
-    "validation_accuracy",
+    "train_metric",
+    "validation_metric",
     "learning_rate",
+    "gradient",
+    "change",
     "seconds",
 )
 
@@ -113,6 +121,10 @@ class Run:
             raise RunError(f"{path} is damaged (it must have rows of {', '.join(columns)}). Train again.")
         return rows
 
+    def begin_history(self) -> None:
+        """Forget the epochs written so far; a resumed run writes those it builds on again."""
+        (self.folder / "history.csv").unlink(missing_ok=True)
+
     def append_history(self, row: Mapping[str, object]) -> None:
         """Add one epoch to history.csv."""
         path = self.folder / "history.csv"
@@ -122,43 +134,125 @@ class Run:
                 table.writeheader()
             table.writerow(row)
 
-    def write_splits(
-        self, paths: Sequence[str], targets: Sequence[str], splits: Sequence[str], sha256: Sequence[str]
-    ) -> None:
-        """Write splits.csv; copies share a group, which is the number of the first of them."""
+    def write_splits(self, rows: Sequence[tuple[str, ...]]) -> None:
+        """Write splits.csv of (path, target, split, sha256); copies share a group, the number of the first of them."""
         first: dict[str, int] = {}
-        groups = [
-            first.setdefault(content or path, index)
-            for index, (content, path) in enumerate(zip(sha256, paths, strict=True))
-        ]
-        rows = zip(paths, targets, splits, sha256, groups, strict=True)
-        self.write_table("splits.csv", ("path", "target", "split", "sha256", "group"), rows)
+        groups = (first.setdefault(row[3] or row[0], index) for index, row in enumerate(rows))
+        table = ((*row, group) for row, group in zip(rows, groups, strict=True))
+        self.write_table("splits.csv", ("path", "target", "split", "sha256", "group"), table)
 
-    def write_predictions(
-        self,
-        paths: Sequence[str],
-        targets: np.ndarray,
-        predicted: np.ndarray,
-        probabilities: np.ndarray,
-        classes: Sequence[str],
-    ) -> None:
-        """Write predictions.csv: one row a held-out picture, probabilities (n, k) with six digits."""
-        rows = (
-            (path, classes[target], classes[answer], f"{row[answer]:.6f}", *(f"{p:.6f}" for p in row))
-            for path, target, answer, row in zip(paths, targets, predicted, probabilities, strict=True)
-        )
-        header = ("path", "target", "predicted", "confidence", *(f"p:{name}" for name in classes))
-        self.write_table("predictions.csv", header, rows)
+    def write_checkpoint(self, name: str, tensors: Mapping[str, np.ndarray], document: Mapping[str, object]) -> None:
+        """Write what is needed to go on, tensors and numbers in one file: the one of before, or this, never a mixture.
+
+        Numbers are written so that they are read back bit for bit. Raises RunError where the disk is full.
+        """
+        from safetensors.numpy import save
+
+        arrays = {key: np.asarray(value, order="C") for key, value in tensors.items()}
+        said = json.dumps(document)
+        data = save(arrays, {"document": said, "digest": _digest(arrays, said)})
+        self.write_bytes(f"{CHECKPOINT}/{name}.safetensors", data)
+
+    def read_checkpoint(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Return what `write_checkpoint` wrote, None if there is nothing.
+
+        Raises RunError if it is damaged, be it in a single bit: training must not go on from other numbers.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / CHECKPOINT / f"{name}.safetensors"
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "numpy") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                said = file.metadata() or {}
+            if said.get("digest") != _digest(tensors, said.get("document", "")):
+                raise ValueError("what it holds is not what was written")
+            return tensors, json.loads(said["document"])
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error}). Remove it to begin this stage again.") from error
+
+    def clear_checkpoints(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is work in the run that would be lost with it."""
+        return any((self.folder / CHECKPOINT).glob("*.safetensors"))
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from training the same run; the claim ends with the process, however it ends.
+
+        Raises RunError if another one has it. Systems and disks without such locks are trusted.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        place = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"{self.folder} is being trained by another process. Wait for it, or end it.") from None
+            except OSError:
+                pass  # some network disks know no locks
+            self._sweep()
+            yield
+        finally:
+            os.close(place)
+
+    def _sweep(self) -> None:
+        """Remove what processes that are no more had begun to write."""
+        for path in self.folder.rglob(".*"):
+            written = HALF_WRITTEN.fullmatch(path.name)
+            if written and not _lives(int(written[1])):
+                with suppress(OSError):
+                    path.unlink()
 
 
-def create_run(out: Path, name: str | None, stem: str, document: Mapping[str, object]) -> Run:
-    """Make a new run folder holding run.json; a free name `stem-N` is made where none is given."""
+def _digest(tensors: Mapping[str, np.ndarray], said: str) -> str:
+    """Return a hash of all that a checkpoint holds."""
+    found = hashlib.blake2b(said.encode(), digest_size=32)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tensor.shape} ".encode())
+        found.update(np.ravel(tensor).data)
+    return found.hexdigest()
+
+
+def _lives(process: int) -> bool:
+    """Return whether another process has this number; our own was somebody else's when the file was left."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def create_run(
+    out: Path, name: str | None, stem: str, document: Mapping[str, object], splits: Sequence[tuple[str, ...]] = ()
+) -> Run:
+    """Make a new run folder holding splits.csv and run.json; a free name `stem-N` is made where none is given.
+
+    run.json comes last: a folder that has one holds all that a run begins with.
+    """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         folder = _claim(out, name, stem)
     run = Run(folder)
     started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
+        if splits:
+            run.write_splits(splits)
         run.write_json("run.json", {"format": FORMAT, "name": folder.name, "started": started, **document})
     except BaseException:
         discard(run)

@@ -17,17 +17,34 @@ from lensmith.errors import DataError
 MOST_UNREADABLE = 0.10
 FEWEST_A_CLASS = 2
 FEW_A_CLASS = 20
+FEWEST_NUMBERS = 10  # pictures with a number each
 UNEVEN = 10
+SAME_NUMBER = 1e-6  # relative: what is left of a number written in decimals and kept as float32
 EXAMPLES = 20
+# What a contradiction is called, by task: the reason a picture is left out, and what is said of all of them.
+CONTRADICTIONS = {
+    "classification": (
+        "the same picture also stands under another class",
+        "under two classes at once: left out. Decide which class is right.",
+    ),
+    "multilabel": (
+        "the same picture also stands with other labels",
+        "with two sets of labels at once: left out. Decide which set is right.",
+    ),
+    "regression": (
+        "the same picture also stands with another number",
+        "with two numbers at once: left out. Decide which number is right.",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Findings:
     """The outcome of an audit; indices are positions in the data set, `keep` says which pictures are used.
 
-    copies: groups of equal files. contradictions: equal files under different classes (all left out, since nobody
-    can say which label is right). leaks: equal files in the given training and held-out splits (the training copy
-    is left out). left_out: every picture not used, with the reason.
+    copies: groups of equal files. contradictions: equal files under different classes, labels or numbers (all left
+    out, since nobody can say which is right). leaks: equal files in the given training and held-out splits (the
+    training copy is left out). left_out: every picture not used, with the reason.
     """
 
     keep: np.ndarray
@@ -85,13 +102,23 @@ class Findings:
 
 
 def require_enough(dataset: Dataset, keep: np.ndarray, word: str = "picture") -> None:
-    """Raise DataError if a class has too few pictures among those kept (a bool each) to be learned and tested."""
-    sizes = np.bincount(dataset.targets[keep], minlength=len(dataset.classes)).tolist()
-    for name, number in zip(dataset.classes, sizes, strict=True):
+    """Raise DataError if too few pictures are kept (a bool each), of any class or label, to learn from and test on."""
+    if dataset.task == "regression":
+        kept = int(keep.sum())
+        if kept < FEWEST_NUMBERS:
+            raise DataError(
+                f"{dataset.source.name} has {_number(kept, word)} with a number; at least {FEWEST_NUMBERS} are needed, "
+                f"100 or more are better. Add pictures."
+            )
+        return
+    fix = "leave its rows out" if dataset.table else "remove the folder"
+    if dataset.task == "multilabel":
+        fix = "take the label out of the table"
+    for name, number in zip(dataset.classes, dataset.members()[keep].sum(0).tolist(), strict=True):
         if number < FEWEST_A_CLASS:
             raise DataError(
-                f"class {name!r} has {number} {word}{'' if number == 1 else 's'}; at least "
-                f"{FEWEST_A_CLASS} are needed, {FEW_A_CLASS} or more are better. Add pictures or remove the folder."
+                f"{dataset.noun} {name!r} has {_number(number, word)}; at least {FEWEST_A_CLASS} are needed, "
+                f"{FEW_A_CLASS} or more are better. Add pictures or {fix}."
             )
 
 
@@ -99,11 +126,11 @@ def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
     """Return the findings for a data set whose files have been read (`records[i]` belongs to `dataset.paths[i]`)."""
     unreadable = tuple((index, record.reason) for index, record in enumerate(records) if record.reason)
     copies = _copies(records)
-    contradictions = tuple(group for group in copies if len({int(dataset.targets[index]) for index in group}) > 1)
+    contradictions = tuple(group for group in copies if not _agree(dataset, group))
     leaks = tuple(group for group in copies if group not in contradictions and _leaks(dataset, group))
     left_out = dict(unreadable)
     for group in contradictions:
-        left_out |= dict.fromkeys(group, "the same picture also stands under another class")
+        left_out |= dict.fromkeys(group, CONTRADICTIONS[dataset.task][0])
     for group in leaks:
         train = [index for index in group if dataset.given[index] == "train"]
         left_out |= dict.fromkeys(train, "a copy of it is among the held-out pictures")
@@ -131,6 +158,15 @@ def _copies(records: Sequence[Record]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
+def _agree(dataset: Dataset, group: Sequence[int]) -> bool:
+    """Return whether equal files are told to be the same thing."""
+    targets = dataset.targets[list(group)]
+    if dataset.task != "regression":
+        return bool((targets == targets[0]).all())
+    numbers = targets.astype(np.float64)
+    return bool(np.ptp(numbers) <= SAME_NUMBER * np.abs(numbers).max())
+
+
 def _leaks(dataset: Dataset, group: Sequence[int]) -> bool:
     splits = {dataset.given[index] for index in group}
     return "train" in splits and len(splits) > 1
@@ -142,31 +178,54 @@ def _warnings(
     contradictions: Sequence[Sequence[int]],
     leaks: Sequence[Sequence[int]],
 ) -> list[str]:
-    sizes = np.bincount(dataset.targets[keep], minlength=len(dataset.classes))
-    small = [name for name, size in zip(dataset.classes, sizes, strict=True) if size < FEW_A_CLASS]
-    said = list(dataset.notes)
-    if small:
-        named = ", ".join(small[:5]) + (" and others" if len(small) > 5 else "")
-        said.append(f"Fewer than {FEW_A_CLASS} pictures in {len(small)} of {len(sizes)} classes ({named}).")
-    if sizes.min() > 0 and sizes.max() >= UNEVEN * sizes.min():
-        large, rare = dataset.classes[int(sizes.argmax())], dataset.classes[int(sizes.argmin())]
-        said.append(
-            f"Uneven classes: {large} has {sizes.max()} pictures, {rare} has {sizes.min()}. Look at the balanced "
-            f"accuracy, which counts every class alike."
-        )
+    said = [*dataset.notes, *(_of_numbers if dataset.task == "regression" else _of_classes)(dataset, keep)]
     if contradictions:
-        said.append(
-            f"{_pictures(len(contradictions))} under two classes at once: left out. Decide which class is right."
-        )
+        said.append(f"{_pictures(len(contradictions))} {CONTRADICTIONS[dataset.task][1]}")
     if leaks:
         said.append(
-            f"{_pictures(len(leaks))} both in the held-out split and in the training folder: the training copies are "
+            f"{_pictures(len(leaks))} both in the held-out split and in the training split: the training copies are "
             f"left out, so that the score is honest."
         )
     if dataset.without_class:
         lie = "1 picture lies" if len(dataset.without_class) == 1 else f"{len(dataset.without_class)} pictures lie"
         said.append(f"{lie} beside the class folders, in no class.")
     return said
+
+
+def _of_classes(dataset: Dataset, keep: np.ndarray) -> list[str]:
+    sizes = dataset.members()[keep].sum(0)
+    plural = "labels" if dataset.task == "multilabel" else "classes"
+    small = [name for name, size in zip(dataset.classes, sizes, strict=True) if size < FEW_A_CLASS]
+    said = []
+    if small:
+        named = ", ".join(small[:5]) + (" and others" if len(small) > 5 else "")
+        said.append(f"Fewer than {FEW_A_CLASS} pictures in {len(small)} of {len(sizes)} {plural} ({named}).")
+    if sizes.min() > 0 and sizes.max() >= UNEVEN * sizes.min():
+        large, rare = dataset.classes[int(sizes.argmax())], dataset.classes[int(sizes.argmin())]
+        look = "macro F1" if dataset.task == "multilabel" else "balanced accuracy"
+        said.append(
+            f"Uneven {plural}: {large} has {sizes.max()} pictures, {rare} has {sizes.min()}. Look at the {look}, "
+            f"which counts every {dataset.noun} alike."
+        )
+    if dataset.task == "multilabel":
+        always = [name for name, size in zip(dataset.classes, sizes, strict=True) if size == keep.sum()]
+        said += [f"Every picture has the label {name}: there is nothing to tell apart." for name in always]
+    return said
+
+
+def _of_numbers(dataset: Dataset, keep: np.ndarray) -> list[str]:
+    values, times = np.unique(dataset.targets[keep], return_counts=True)
+    if not len(values) or 2 * times.max() <= times.sum():
+        return []
+    share = times.max() / times.sum()
+    return [
+        f"{share:.0%} of the pictures have one number of {dataset.target_name}, {values[times.argmax()]:g}: an answer "
+        f"that never changes will look good. Compare with the baseline."
+    ]
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _pictures(count: int) -> str:

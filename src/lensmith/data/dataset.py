@@ -2,80 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+TASKS = ("classification", "multilabel", "regression")
 SPLITS = ("train", "validation", "test")
 NOT_GIVEN = ""
+MOST_BINS = 10
+PICTURES_A_BIN = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled pictures below one folder.
+    """Labelled pictures below one folder, or listed in one table.
 
-    paths: relative to `root`, with forward slashes; readers sort them by code point, which is the same on
-    every platform. targets: `(n,)` int64, the position of each picture's class in `classes`. given: the split
-    that the folder puts each picture in, one of `SPLITS`, or "" where it does not say.
+    root: the folder that paths are relative to. task: one of `TASKS`. classes: the names of classes or labels,
+    () for regression. paths: with forward slashes; readers sort them by code point, which is the same on every
+    platform. A table may name absolute paths, and one picture twice where the rows give it two splits.
+
+    targets, by task:
+        classification  (n,) int64, the position of each picture's class in `classes`
+        multilabel      (n, k) uint8, 1 where a picture has the label
+        regression      (n,) float32, finite
+
+    given: the split that the source puts each picture in, one of `SPLITS`, or "" where it does not say.
+    target_name: the column that targets come from, "" for folders. table: the file in `root` that lists the
+    pictures, "" for folders.
 
     not_pictures: files set aside by name (a folder set aside as a whole ends in a slash). without_class:
-    pictures that lie in no class folder. notes: sentences about oddities of the folder, for people.
+    pictures that lie in no class folder. notes: sentences about oddities of the source, for people.
     """
 
     root: Path
     task: str
     classes: tuple[str, ...]
     paths: tuple[str, ...]
-    targets: NDArray[np.int64]
+    targets: np.ndarray
     given: tuple[str, ...]
     not_pictures: tuple[str, ...] = ()
     without_class: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    target_name: str = ""
+    table: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the fields contradict each other."""
         count = len(self.paths)
-        if self.targets.shape != (count,) or self.targets.dtype != np.int64 or len(self.given) != count:
+        forms: dict[str, tuple[tuple[int, ...], type]] = {
+            "classification": ((count,), np.int64),
+            "multilabel": ((count, len(self.classes)), np.uint8),
+            "regression": ((count,), np.float32),
+        }
+        if self.task not in forms:
+            raise ValueError(f"task is {self.task!r}; allowed are {list(TASKS)}.")
+        shape, kind = forms[self.task]
+        if self.targets.shape != shape or self.targets.dtype != kind or len(self.given) != count:
             raise ValueError(
                 f"{count} paths, targets {self.targets.dtype} {self.targets.shape}, {len(self.given)} given "
-                f"splits; there must be one int64 target and one given split a path."
+                f"splits; {self.task} takes targets {np.dtype(kind)} {shape}, and one given split a path."
             )
-        if count and not 0 <= self.targets.min() <= self.targets.max() < len(self.classes):
-            raise ValueError(
-                f"targets run from {self.targets.min()} to {self.targets.max()}; "
-                f"allowed is 0 to {len(self.classes) - 1}."
-            )
+        if wrong := self._wrong_values():
+            raise ValueError(wrong)
         if unknown := set(self.given) - {*SPLITS, NOT_GIVEN}:
             raise ValueError(f"given splits {sorted(unknown)}; allowed are {[NOT_GIVEN, *SPLITS]}.")
+
+    def _wrong_values(self) -> str:
+        """Return what is wrong with the values of targets, or an empty string."""
+        if self.task == "regression":
+            if self.classes:
+                return f"classes are {list(self.classes)}; regression has none."
+            return "" if np.isfinite(self.targets).all() else "targets are not all finite numbers."
+        most = len(self.classes) - 1 if self.task == "classification" else 1
+        if not self.targets.size or 0 <= self.targets.min() <= self.targets.max() <= most:
+            return ""
+        return f"targets run from {self.targets.min()} to {self.targets.max()}; allowed is 0 to {most}."
 
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.paths)
 
     @property
+    def source(self) -> Path:
+        """Return what the user named: the table, or the folder."""
+        return self.root / self.table
+
+    @property
+    def name(self) -> str:
+        """Return a short name, for a run made of this data."""
+        return Path(self.table).stem if self.table else self.root.name
+
+    @property
+    def noun(self) -> str:
+        """Return what a name in `classes` is called in sentences."""
+        return "label" if self.task == "multilabel" else "class"
+
+    @property
     def has_given_splits(self) -> bool:
-        """Return whether the folder itself says what is trained on and what is held out."""
+        """Return whether the source itself says what is trained on and what is held out."""
         return any(self.given)
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of pictures as `{class: {split: number}}`, for the splits that occur (or "")."""
-        splits = [split for split in (NOT_GIVEN, *SPLITS) if split in set(self.given)]
-        given = np.array(self.given)
-        return {
-            name: {split: int(np.sum((self.targets == target) & (given == split))) for split in splits}
-            for target, name in enumerate(self.classes)
-        }
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """Return `(n,)` int64, the group of each picture that every split takes its share of.
 
-    def subset(self, indices: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> Dataset:
-        """Return the pictures at `indices` (positions, or one bool each), in that order; classes stay."""
-        chosen = np.asarray(indices) if len(indices) else np.zeros(0, np.int64)
-        positions = np.arange(len(self))[chosen]
-        return replace(
-            self,
-            paths=tuple(self.paths[position] for position in positions),
-            targets=self.targets[positions],
-            given=tuple(self.given[position] for position in positions),
-        )
+        classification: the class. multilabel: the rarest label that the picture has (the first of equally rare
+        ones), k where it has none. regression: the bin between quantiles, ten of them at most, each of ten
+        pictures or more unless values repeat.
+        """
+        if self.task == "classification":
+            return self.targets.astype(np.int64)
+        if self.task == "multilabel":
+            holders = np.where(self.targets, self.targets.sum(0, dtype=np.int64), len(self) + 1)
+            none = np.full(len(self), len(self))  # never smaller than a label's own number
+            rarest: NDArray[np.int64] = np.column_stack([holders, none]).argmin(1).astype(np.int64)
+            return rarest
+        bins = min(MOST_BINS, max(1, len(self) // PICTURES_A_BIN))
+        edges = np.quantile(self.targets, np.arange(1, bins) / bins) if len(self) else np.zeros(0)
+        return np.searchsorted(edges, self.targets, side="right").astype(np.int64)
+
+    def members(self) -> NDArray[np.bool_]:
+        """Return `(n, k)` bool: which picture stands under which class or label; k is 0 for regression."""
+        if self.task == "classification":
+            one_hot: NDArray[np.bool_] = self.targets[:, None] == np.arange(len(self.classes))
+            return one_hot
+        return self.targets.astype(np.bool_) if self.task == "multilabel" else np.zeros((len(self), 0), np.bool_)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of pictures as `{class: {split: number}}`, for the splits that occur (or "").
+
+        In multilabel data a picture counts under each of its labels; regression has nothing to count: {}.
+        """
+        splits = [split for split in (NOT_GIVEN, *SPLITS) if split in set(self.given)]
+        given, members = np.array(self.given), self.members()
+        return {
+            name: {split: int(np.sum(members[:, position] & (given == split))) for split in splits}
+            for position, name in enumerate(self.classes)
+        }

@@ -21,6 +21,7 @@ import numpy as np
 
 from lensmith.data.dataset import NOT_GIVEN, SPLITS, Dataset
 from lensmith.data.formats import PICTURE_SUFFIXES
+from lensmith.data.table import TABLE_SUFFIXES
 from lensmith.errors import DataError, nearest
 
 SPLIT_NAMES = {
@@ -123,7 +124,10 @@ def _require_folder(root: Path) -> None:
             f"{root} is one picture; a folder of pictures is needed. "
             f"To ask a trained run what it shows: `lensmith predict RUN {root.name}`."
         )
-    raise DataError(f"{root} is a file; a folder of pictures is needed. {_example(Path('photos'))}")
+    raise DataError(
+        f"{root} is a file; a folder of pictures is needed, or a table of them ({', '.join(TABLE_SUFFIXES)}). "
+        f"{_example(Path('photos'))}"
+    )
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -275,8 +279,11 @@ def _without_pictures(found: _Found) -> Iterable[str]:
 
 def _no_class_folders(root: Path, found: _Found) -> str:
     if found.pictures:
-        count = len(found.pictures)
-        return f"{root} holds {_number(count, 'picture')} but no class folders. {_example(root)}"
+        seen = f"{root} holds {_number(len(found.pictures), 'picture')} but no class folders."
+        tables = [path for path in found.others if "/" not in path and path.lower().endswith(TABLE_SUFFIXES)]
+        if tables:
+            return f"{seen} If {tables[0]} lists them with their labels, give {root / tables[0]}."
+        return f"{seen} {_example(root)}"
     if not found.others:
         seen = "only empty folders" if found.folders else "nothing"
         return f"{root} holds {seen}. {_example(root)}"

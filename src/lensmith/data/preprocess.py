@@ -1,7 +1,8 @@
 """One geometry and one normalisation for training, evaluation, prediction and export.
 
-The geometry turns any picture into a square of `image_size` pixels, uint8; the normalisation (mean, std) happens
-inside the engine, so that what is stored and handed around is always plain uint8 pixels.
+The geometry turns any picture into a square of `image_size` pixels, uint8; the normalisation happens inside the
+engine, so that what is stored and handed around is always plain uint8 pixels. What it subtracts and multiplies by is
+found by `lensmith.data.statistics` from the training pictures.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lensmith.data.store import digest
-from lensmith.errors import UsageError
+from lensmith.errors import UsageError, nearest
 
 Resize = Literal["crop", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -24,6 +25,16 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+KINDS = {
+    "standardise": "each channel to mean 0 and standard deviation 1",
+    "channel-mean": "each channel to mean 0",
+    "mean-image": "the mean picture of the training split subtracted",
+    "min-max": "each channel's smallest to largest value in the training split to 0..1",
+    "pca": "colours turned to their principal components, which are uncorrelated",
+    "whiten": "colours turned to their principal components, each of variance 1",
+    "zca": "whole pictures whitened: their numbers nearly uncorrelated, and still a picture",
+}
+ZCA_IMAGE_SIZE = 32  # the largest: the matrix has (3 s s)^2 numbers, 38 MB here, 91 GB at 224 pixels
 PAD_COLOUR = (255, 255, 255)  # the white that transparency is laid over, too
 
 
@@ -33,6 +44,7 @@ class Preprocessing:
 
     resize: "crop" scales the short side to image_size / crop and keeps the centre; "squash" ignores the aspect
     ratio; "pad" scales the long side and fills with white. `mean` and `std` are on the 0..1 scale, one a channel.
+    kind: one of KINDS; those that `input_shapes` names use arrays in place of mean and std, which are then 0 and 1.
     """
 
     image_size: int
@@ -41,6 +53,7 @@ class Preprocessing:
     crop: float = 1.0
     resize: Resize = "crop"
     interpolation: Interpolation = "bilinear"
+    kind: str = "standardise"
 
     def __post_init__(self) -> None:
         if self.resize not in get_args(Resize):
@@ -55,6 +68,16 @@ class Preprocessing:
             )
         if not 1 <= self.image_size <= 4096:
             raise UsageError(f"image_size is {self.image_size}; allowed are 1 to 4096. Try 224.")
+        if self.kind not in KINDS:
+            near = nearest(self.kind, KINDS)
+            raise UsageError(f"preprocessing is {self.kind!r}; allowed are {', '.join(KINDS)}.{near}")
+        if self.kind == "zca" and self.image_size > ZCA_IMAGE_SIZE:
+            values = 3 * self.image_size**2
+            raise UsageError(
+                f"preprocessing is 'zca' and image_size is {self.image_size}; zca takes up to {ZCA_IMAGE_SIZE}, since "
+                f"it mixes all {values:,} numbers of a picture by a matrix of {values:,} x {values:,}. Try whiten, "
+                f"which does the same to colours alone, or a smaller image_size."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values."""
@@ -70,6 +93,23 @@ def from_dict(fields: dict[str, Any]) -> Preprocessing:
     """Return the Preprocessing that `as_dict` wrote."""
     mean, std = (cast("tuple[float, float, float]", tuple(fields[name])) for name in ("mean", "std"))
     return Preprocessing(**{**fields, "mean": mean, "std": std})
+
+
+def input_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a kind, empty for one that mean and std express.
+
+    Pixels x on the 0..1 scale become (x - mean) @ matrix, over colours (3,) or over whole pictures (s, s, 3), then
+    flattened in this order.
+    """
+    size = preprocessing.image_size
+    picture, values = (size, size, 3), 3 * size * size
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        "mean-image": {"mean": picture},
+        "pca": {"mean": (3,), "matrix": (3, 3)},
+        "whiten": {"mean": (3,), "matrix": (3, 3)},
+        "zca": {"mean": picture, "matrix": (values, values)},
+    }
+    return shapes.get(preprocessing.kind, {})
 
 
 def to_square(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:

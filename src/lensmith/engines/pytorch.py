@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,24 +13,53 @@ from lensmith.engines.interface import Output, batches
 BATCH = 32
 
 
+class Normalise(nn.Module):
+    """Pictures (n, s, s, 3) uint8 to what a network takes, (n, 3, s, s) float32, channels-last in memory.
+
+    `mean` and `std` are on the 0..1 scale, one a channel; `inputs` are the arrays of `Preprocessing` kinds that need
+    them: "mean" (3,) or (s, s, 3), subtracted, and "matrix" (3, 3) for colours or (3 s s, 3 s s) for whole pictures,
+    multiplied from the right. Nothing here is trained or saved; call it outside autocast, which would round it.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    matrix: Tensor | None
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], inputs: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        # One multiplication and one addition: (x / 255 - mean) / std = x * scale + shift.
+        scale = torch.tensor([1 / (255 * s) for s in std])
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
+        if "mean" in inputs:
+            shift = shift - torch.from_numpy(np.array(inputs["mean"])) / torch.tensor(std)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+        matrix = torch.from_numpy(np.array(inputs["matrix"])) if "matrix" in inputs else None
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return (n, 3, s, s) float32."""
+        values = pictures.float() * self.scale + self.shift
+        if self.matrix is not None:
+            # The last axis holds colours: rows are pixels for a matrix of three, whole pictures for a large one.
+            values = (values.reshape(-1, self.matrix.shape[0]) @ self.matrix).reshape(pictures.shape)
+        return values.permute(0, 3, 1, 2)
+
+
 class WithNormalisation(nn.Module):
     """A base that takes (n, s, s, 3) uint8 pictures and gives (features, maps), or features alone.
 
-    `mean` and `std` are on the 0..1 scale. `pool` says how a map becomes features: "mean" over positions or
-    "flatten"; a base that ends in (n, F) is passed on as it is, one that ends in tokens (n, T, F) is averaged.
+    `pool` says how a map becomes features: "mean" over positions or "flatten"; a base that ends in (n, F) is passed on
+    as it is, one that ends in tokens (n, T, F) is averaged.
     """
 
-    def __init__(self, base: nn.Module, mean: Sequence[float], std: Sequence[float], pool: str) -> None:
+    def __init__(self, base: nn.Module, normalise: Normalise, pool: str) -> None:
         super().__init__()
-        self.base, self.pool = base, pool
-        # One multiplication and one addition: (x / 255 - mean) / std = x * scale + shift.
-        self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1))
-        self.register_buffer("shift", torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(1, 3, 1, 1))
+        self.base, self.normalise, self.pool = base, normalise, pool
 
     def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return (n, F) features, and the (n, C, h, w) map if the base ends in one."""
-        scale, shift = self.get_buffer("scale"), self.get_buffer("shift")
-        found: Tensor = self.base(pictures.permute(0, 3, 1, 2).float() * scale + shift)
+        found: Tensor = self.base(self.normalise(pictures))
         if found.ndim == 4:
             return pool(found, self.pool), found
         return found.mean(1) if found.ndim == 3 else found

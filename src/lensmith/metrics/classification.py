@@ -112,15 +112,19 @@ def per_class(confusion: Counts, names: Sequence[str]) -> dict[str, dict[str, An
     table: dict[str, dict[str, Any]] = {}
     predicted, support = confusion.sum(axis=0).tolist(), confusion.sum(axis=1).tolist()
     for index, name in enumerate(names):
-        right, n, answers = int(confusion[index, index]), support[index], predicted[index]
-        table[name] = {
-            "precision": wilson(right, answers).as_dict(),
-            "recall": wilson(right, n).as_dict(),
-            "f1": (f1_score(right, n, answers) if n else undefined()).as_dict(),
-            "n": n,
-            "predicted": answers,
-        }
+        table[name] = counted(int(confusion[index, index]), support[index], predicted[index])
     return table
+
+
+def counted(right: int, n: int, predicted: int) -> dict[str, Any]:
+    """Return the row of one class or label that `n` pictures have, `predicted` were called, and `right` both."""
+    return {
+        "precision": wilson(right, predicted).as_dict(),
+        "recall": wilson(right, n).as_dict(),
+        "f1": (f1_score(right, n, predicted) if n else undefined()).as_dict(),
+        "n": n,
+        "predicted": predicted,
+    }
 
 
 def f1_score(right: int, n: int, predicted: int) -> Interval:

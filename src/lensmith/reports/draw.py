@@ -36,6 +36,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
-    for name in ("percent", "count", "decimal", "plural", "seconds", "shorten", "label", "setting"):
+    for name in ("percent", "count", "decimal", "plural", "seconds", "shorten", "label", "setting", "quantity", "told"):
         environment.filters[name] = getattr(words, name)
     return environment

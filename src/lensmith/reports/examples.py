@@ -24,15 +24,19 @@ QUALITY = 85
 
 
 def write_examples(
-    run: Run, model: Model, root: Path, paths: Sequence[str], targets: np.ndarray, probabilities: np.ndarray
+    run: Run, model: Model, root: Path, paths: Sequence[str], targets: np.ndarray, answers: np.ndarray
 ) -> None:
-    """Choose pictures of the held-out split and write them, their maps and figures/pictures.json into the run."""
-    predicted = model.task.decode(probabilities)
-    confidence = model.task.confidence(probabilities)
-    chosen = choose_examples(targets, predicted, confidence)
+    """Choose pictures of the held-out split and write them, their maps and figures/pictures.json into the run.
+
+    `targets` and `answers` belong to `paths` and are what the model's task takes: classes, labels or numbers.
+    """
+    task = model.task
+    chosen = task.order(targets, answers).chosen(MOST_MISTAKES, MOST_HARD, MOST_TYPICAL)
     shown = [(kind, index, _open(root / paths[index])) for kind, index in chosen]
     there = [(kind, index, picture) for kind, index, picture in shown if picture is not None]
-    heats = _heats(model, [picture for _, _, picture in there], predicted[[index for _, index, _ in there]])
+    places = [index for _, index, _ in there]
+    heats = _heats(model, [picture for _, _, picture in there], answers[places])
+    decoded = task.decode(answers[places])
     entries = []
     for number, ((kind, index, picture), heat) in enumerate(zip(there, heats, strict=True), start=1):
         name = f"figures/{kind}-{number}"
@@ -41,42 +45,37 @@ def write_examples(
         lit = spotlight(square, heat) if heat is not None else None
         if lit is not None:
             run.write_bytes(f"{name}-map.jpg", _jpeg(lit))
+        confidence = task.row(answers[index]).get("confidence")
         entries.append(
             {
                 "kind": kind,
                 "picture": f"{name}.jpg",
                 "map": f"{name}-map.jpg" if lit is not None else None,
                 "path": paths[index],
-                "target": model.task.classes[targets[index]],
-                "predicted": model.task.classes[predicted[index]],
-                "confidence": round(float(confidence[index]), 4),
+                "target": task.target_text(targets[index]),
+                "predicted": task.target_text(decoded[number - 1]),
+                "right": kind != "mistake",
+                "confidence": None if confidence is None else round(float(confidence), 4),
             }
         )
     run.write_json("figures/pictures.json", entries)
 
 
-def choose_examples(targets: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> list[tuple[str, int]]:
-    """Return (kind, position): wrong answers by falling confidence, right ones by rising, and the surest right ones."""
-    order = np.argsort(confidence, kind="stable")
-    wrong = [int(index) for index in order[::-1] if predicted[index] != targets[index]][:MOST_MISTAKES]
-    right = [int(index) for index in order if predicted[index] == targets[index]]
-    hard, rest = right[:MOST_HARD], right[MOST_HARD:]
-    typical = rest[::-1][:MOST_TYPICAL]
-    return [("mistake", i) for i in wrong] + [("hard", i) for i in hard] + [("typical", i) for i in typical]
-
-
-def _heats(model: Model, pictures: Sequence[Image.Image], classes: np.ndarray) -> list[np.ndarray | None]:
-    """Return one map (h, w) a picture for the class it was given, or None where the base has no map."""
+def _heats(model: Model, pictures: Sequence[Image.Image], answers: np.ndarray) -> list[np.ndarray | None]:
+    """Return one map (h, w) a picture of what spoke for its answer, or None where the base has no map."""
     squares = (to_square(picture, model.base.preprocessing) for picture in pictures)
+    outputs, signs = model.task.explained(answers)
     heats: list[np.ndarray | None] = []
     for answer in model.ask(squares, maps=True):
         if answer.maps is None:
             heats += [None] * len(answer.features)
             continue
-        asked = classes[len(heats) : len(heats) + len(answer.features)]
+        part = slice(len(heats), len(heats) + len(answer.features))
         # The features are made from the map again: an engine may round the two outputs differently.
         features = pool_map(answer.maps, model.base.pool)
-        heats += list(grad_cam(model.head, model.base.pool, features, answer.maps, asked))
+        # Where the answer is spoken for by a smaller output, the map counts the other way round.
+        signed = answer.maps * signs[part, None, None, None]
+        heats += list(grad_cam(model.head, model.base.pool, features, signed, outputs[part]))
     return heats
 
 

@@ -7,29 +7,21 @@ so that their text keeps its size from a phone to a desk. Colours are classes an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
 from lensmith.reports import words
+from lensmith.reports.axes import nice_ticks
 from lensmith.reports.draw import draw
+from lensmith.reports.leads import Lead
 from lensmith.reports.source import Measure
 
 RAYS = 20
 HEAT_CELLS = 60
 HEAT_LEVELS = 5
-MOST_POINTS = 160
-
-
-@dataclass(frozen=True)
-class Line:
-    """One curve: (epoch, value) pairs, the style it is drawn in ("train", "seen" or "other") and its name."""
-
-    style: str
-    name: str
-    points: Sequence[tuple[float, float | None]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,8 @@ class Bin:
     n: int
 
 
-def lens(share: float | None, split: str) -> Markup:
-    """Draw the header: twenty rays through a lens, of which the share of right answers meets in focus.
+def lens(share: float | None, ray: str) -> Markup:
+    """Draw the header: twenty rays through a lens, of which `share` meets in focus; `ray` says what one stands for.
 
     Rays that miss are the outer ones, as in a real lens. With share None the rays end in the lens.
     """
@@ -54,12 +46,10 @@ def lens(share: float | None, split: str) -> Markup:
     rays = []
     for place, height in enumerate(heights):
         misses = place < missing
-        ray = {"y": axis + height, "end": axis, "misses": misses}
-        if misses:
-            # A marginal ray crosses the axis before the focus and ends on the other side of it.
-            ray["end"] = axis - math.copysign(16 + 5.2 * (missing - place) ** 0.9, height)
-        rays.append(ray)
-    rays.sort(key=lambda ray: bool(ray["misses"]), reverse=True)
+        # A marginal ray crosses the axis before the focus and ends on the other side of it.
+        end = axis - math.copysign(16 + 5.2 * (missing - place) ** 0.9, height) if misses else axis
+        rays.append({"y": axis + height, "end": end, "misses": misses})
+    rays.sort(key=lambda drawn: bool(drawn["misses"]), reverse=True)
     return draw(
         "figures/lens.svg",
         {
@@ -70,20 +60,33 @@ def lens(share: float | None, split: str) -> Markup:
             "scored": share is not None,
             "meeting": RAYS - missing,
             "all": RAYS,
-            "split": split,
+            "ray": ray,
         },
     )
 
 
-def ruler(name: str, found: Measure, baseline: float | None) -> Markup:
-    """Draw a measure with its interval on a scale from 0 to 100 %, and what guessing would reach."""
+def ruler(lead: Lead, found: Measure, baseline: float | None) -> Markup:
+    """Draw a measure with its interval on a scale from 0 to 100 %, or past the baseline, and what guessing reaches."""
+    known = [x for x in (found.value, found.high, baseline) if x is not None and x >= 0]
+    labels = [0.0, 0.25, 0.5, 0.75, 1.0] if lead.share else nice_ticks(0, max(known, default=1.0))
+    top, fine = labels[-1], 5 * (len(labels) - 1)
+    texts = [f"{100 * tick:g}" if lead.share else words.tick(tick) for tick in labels]
+    if lead.share:
+        texts[-1] += f"{words.THIN}%"
+    at = None if baseline is None else baseline / top
     return draw(
         "figures/ruler.svg",
         {
-            "name": name,
-            **_inside(found),
-            "baseline": baseline if baseline is not None and 0 <= baseline <= 1 else None,
-            "ticks": [tick * 5 for tick in range(21)],
+            "name": lead.name,
+            "end": "100 per cent" if lead.share else texts[-1],
+            **_inside(found, top),
+            "said": {"value": found.value, "low": found.low, "high": found.high, "baseline": baseline},
+            "show": lead.show,
+            "guess": lead.guess,
+            "guessed": lead.guessed.partition(";")[0],
+            "baseline": at if at is not None and 0 <= at <= 1 else None,
+            "ticks": [{"at": 100 * i / fine, "long": i % 5 == 0} for i in range(fine + 1)],
+            "labels": [{"at": tick / top, "text": text} for tick, text in zip(labels, texts, strict=True)],
             "anchor": _anchor,
         },
     )
@@ -92,56 +95,6 @@ def ruler(name: str, found: Measure, baseline: float | None) -> Markup:
 def bar(found: Measure) -> Markup:
     """Draw a small interval bar for a table; hidden from screen readers, since the number stands beside it."""
     return draw("figures/bar.svg", _inside(found))
-
-
-def curves(kind: str, name: str, lines: Sequence[Line], kept: float | None, shares: bool) -> Markup:
-    """Draw `lines` over epochs; `kept` is the epoch whose weights the model has, `shares` puts % on the axis.
-
-    `kind` is a word that makes the figure's ids its own. Returns empty markup if there is no point to draw.
-    """
-    points = [(x, y) for line in lines for x, y in line.points if y is not None]
-    if not points:
-        return Markup("")
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    first, last = min(xs), max(max(xs), min(xs) + 1)
-    # Losses start at 0; shares show at least a twentieth, so that noise is not blown up, and end at 1.
-    ticks = nice_ticks(min(*ys, max(ys) - 0.05) if shares else min(*ys, 0.0), max(ys))
-    ticks = [tick for tick in ticks if tick <= 1] if shares and max(ys) <= 1 else ticks
-    low, high = ticks[0], ticks[-1]
-    left, right, top, bottom = 44.0, 372.0, 36.0, 222.0
-
-    def x_at(x: float) -> float:
-        """Return where an epoch stands."""
-        return round(left + (right - left) * (x - first) / (last - first), 1)
-
-    def y_at(y: float) -> float:
-        """Return where a value stands."""
-        return round(bottom - (bottom - top) * (y - low) / (high - low), 1)
-
-    drawn = [{"style": line.style, "path": _path(line.points, kept, x_at, y_at)} for line in lines]
-    dots = [
-        {"x": x_at(x), "y": y_at(y), "style": line.style}
-        for line in lines
-        for x, y in line.points
-        if y is not None and (x == kept or len(line.points) == 1) and line.style != "other"
-    ]
-    return draw(
-        "figures/curves.svg",
-        {
-            "kind": kind,
-            "name": name,
-            "lines": drawn,
-            "dots": dots,
-            "kept": {"x": x_at(kept), "epoch": kept} if kept is not None and first <= kept <= last else None,
-            "xs": [
-                {"at": x_at(x), "text": f"{x:g}"} for x in nice_ticks(first, last, whole=True) if first <= x <= last
-            ],
-            "ys": [{"at": y_at(y), "text": f"{100 * y:g}{words.THIN}%" if shares else f"{y:g}"} for y in ticks],
-            "frame": {"left": left, "right": right, "top": top, "bottom": bottom},
-            "names": {line.style: line.name for line in lines},
-            "ends": [_end(line, shares) for line in lines if line.style != "other"],
-        },
-    )
 
 
 def reliability(bins: Sequence[Bin]) -> Markup:
@@ -200,20 +153,34 @@ def heat(matrix: np.ndarray) -> Markup:
     return draw("figures/heat.svg", {"cells": cells, "size": size, "classes": k, "paths": paths})
 
 
-def nice_ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Return four to eight round numbers from at most `low` to at least `high`; whole ones if asked."""
-    span = max(high - low, 1e-6 if low == 0 else abs(low) * 1e-6, 1e-9)
-    step = 10.0 ** math.floor(math.log10(span / 4))
-    step *= next(factor for factor in (1, 2, 2.5, 5, 10) if span / (step * factor) <= 5)
-    if whole:
-        step = max(1.0, float(math.ceil(step)))
-    start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * tick, 10) for tick in range(start, max(end, start + 1) + 1)]
+def budget(steps: Sequence[tuple[str, float, bool]], allowed: float | None) -> Markup:
+    """Draw the time that steps took, (name, seconds, is it the chosen one), one after the other within the budget."""
+    spent = sum(seconds for _, seconds, _ in steps)
+    whole = max(spent, allowed or 0.0)
+    if whole <= 0:
+        return Markup("")
+    parts, start = [], 0.0
+    for name, seconds, chosen in steps:
+        parts.append({"name": name, "at": start / whole, "width": seconds / whole, "seconds": seconds, "best": chosen})
+        start += seconds
+    return draw(
+        "figures/budget.svg",
+        {"parts": parts, "spent": spent, "allowed": allowed, "end": None if allowed is None else allowed / whole},
+    )
 
 
-def _inside(found: Measure) -> dict[str, float | None]:
-    """Return value and ends of a share; what lies outside 0 to 1 would be drawn outside the figure and is None."""
-    value, low, high = (x if x is not None and 0 <= x <= 1 else None for x in (found.value, found.low, found.high))
+def parted(trained: float, frozen: float) -> Markup:
+    """Draw the weights of a network as one bar: the frozen ones, and behind them the trained ones."""
+    whole = trained + frozen
+    # A sliver stays visible however small its share is.
+    share = min(0.996, max(0.004, frozen / whole)) if trained and frozen else frozen / whole
+    return draw("figures/parted.svg", {"frozen": share, "weights": frozen, "trained": trained, "true": frozen / whole})
+
+
+def _inside(found: Measure, top: float = 1.0) -> dict[str, float | None]:
+    """Return value and ends as parts of `top`; what lies outside would be drawn outside the figure and is None."""
+    parts = (None if x is None else x / top for x in (found.value, found.low, found.high))
+    value, low, high = (x if x is not None and 0 <= x <= 1 else None for x in parts)
     if low is None or high is None or low > high:
         low = high = None
     return {"value": value, "low": low, "high": high}
@@ -222,30 +189,3 @@ def _inside(found: Measure) -> dict[str, float | None]:
 def _anchor(share: float) -> str:
     """Return the text-anchor that keeps a label at `share` of the width inside the figure."""
     return "start" if share < 0.12 else "end" if share > 0.88 else "middle"
-
-
-def _end(line: Line, shares: bool) -> str:
-    """Return the first and the last value of a curve in words, for readers who do not see it."""
-    values = [y for _, y in line.points if y is not None]
-    if not values:
-        return f"{line.name}: no values"
-    first, last = (words.percent(y) if shares else f"{y:.3f}" for y in (values[0], values[-1]))
-    return f"{line.name}: from {first} to {last}"
-
-
-def _path(
-    points: Sequence[tuple[float, float | None]],
-    kept: float | None,
-    x_at: Callable[[float], float],
-    y_at: Callable[[float], float],
-) -> str:
-    """Return SVG path data with gaps where values are missing, thinned out but never losing the kept epoch."""
-    every = math.ceil(len(points) / MOST_POINTS)
-    path, pen = [], "M"
-    for place, (x, y) in enumerate(points):
-        if y is None:
-            pen = "M"
-        elif place % every == 0 or x == kept or place == len(points) - 1:
-            path.append(f"{pen}{x_at(x):g} {y_at(y):g}")
-            pen = "L"
-    return "".join(path)

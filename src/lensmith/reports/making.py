@@ -1,4 +1,4 @@
-"""The sections that say what the model was made from and how: facts, pictures, data, recipe, environment, commands.
+"""The sections that say what the model was made from and how: facts, pictures, recipe, environment, commands.
 
 One function a section; None where the run folder has nothing to say on it.
 """
@@ -10,13 +10,13 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from lensmith.reports import words
+from lensmith.reports.inventory import NONE, counts_of
+from lensmith.reports.leads import lead_in, target_name
 from lensmith.reports.pictures import data_uri
-from lensmith.reports.source import Source, listing, mapping, number, text
+from lensmith.reports.source import LABELS_JOINED_BY, Source, mapping, number, text
+from lensmith.run import Run
 
-PICTURES_A_KIND, PICTURES_SHOWN = 12, 4
-ENTRIES = 50
-CLASS_ROWS, CLASS_ROWS_OPEN = 60, 12
-SPLIT_ORDER = ("train", "stopping", "validation", "test")
+PICTURES_A_KIND, PICTURES_SHOWN, LABELS_A_CARD = 12, 4, 12
 
 Values = dict[str, Any]
 
@@ -28,15 +28,6 @@ class Kind(NamedTuple):
     title: str
     meaning: str
     shown: int
-
-
-class Finding(NamedTuple):
-    """Something the audit finds: its key in run.json, what one and what several are called, and what to do."""
-
-    key: str
-    one: str
-    several: str
-    advice: str
 
 
 KINDS = (
@@ -54,47 +45,16 @@ KINDS = (
     ),
     Kind("typical", "Typical right answers", "Pictures it was sure of and right about.", 0),
 )
-
-# The gravest first. Groups are lists of paths, files are {path, reason}, counted ones {count, examples}.
-GROUPS = (
-    Finding(
-        "contradictions",
-        "picture under two classes",
-        "pictures under two classes",
-        "The same file stands in two class folders: one of the labels is wrong. Decide which.",
-    ),
-    Finding(
-        "leaks",
-        "picture both in train and held out",
-        "pictures both in train and held out",
-        "A model that has seen the answer scores too well. Keep such pictures on one side.",
-    ),
-    Finding(
-        "copies",
-        "group of equal files",
-        "groups of equal files",
-        "The same file several times. It does no harm on one side of the split, but it counts double.",
-    ),
-)
-FILES = (
-    Finding("unreadable", "file could not be read", "files could not be read", "Open, mend or delete."),
-    Finding(
-        "left_out",
-        "picture was left out",
-        "pictures were left out",
-        "Every picture that was not used, with the reason.",
-    ),
-)
-COUNTED = (
-    Finding("not_pictures", "file is not a picture", "files are not pictures", "Passed over."),
-    Finding(
-        "without_class",
-        "picture lies beside the class folders",
-        "pictures lie beside the class folders",
-        "To use such a picture, move it into a class folder.",
-    ),
-)
-
+# What some of them are called where labels or numbers are answered, by the measure that leads.
+OTHER_KINDS = {
+    "map": {
+        "typical": ("Typical answers", "Pictures it was about as good at as at most others."),
+    },
+    "mae": {
+        "mistake": ("Largest errors", "Look for wrong numbers in the table, and for what these pictures share."),
+        "typical": ("Typical answers", "Pictures that it was off by about as much as by most others."),
+    },
+}
 
 SHEET_SIDE = 1600  # pixels, the longer side of the sheet of augmented pictures
 
@@ -104,12 +64,19 @@ def facts(source: Source) -> list[Values]:
     recipe, times = mapping(source.run.get("recipe")), mapping(source.run.get("times"))
     findings, machine = mapping(source.run.get("findings")), mapping(source.run.get("machine"))
     used = number(findings.get("used")) or number(findings.get("pictures"))
-    kinds, cores, spent = len(_counts(source)), number(machine.get("cores")), number(times.get("seconds"))
+    kinds, cores, spent = (
+        len([name for name in counts_of(source) if name != NONE]),
+        number(machine.get("cores")),
+        number(times.get("seconds")),
+    )
     size = number(recipe.get("image_size"))
     # "torchvision/resnet18" and "lensmith/convnet/32-64/128" name their library first; "module:factory" has none.
     library, slash, network = text(recipe.get("network")).partition("/")
     library, network = (library, network) if slash else ("", library)
-    among = f"in {words.plural(kinds, 'class', 'classes')}" if kinds else ""
+    one, several = lead_in(source).groups
+    among = f"{'with' if one == 'label' else 'in'} {words.plural(kinds, one, several)}" if kinds and one else ""
+    if not one and target_name(source.run):
+        among = f"each with its {target_name(source.run)}"
     rows = [
         ("Pictures", "" if used is None else words.count(used), among),
         ("Time", "" if spent is None else words.seconds(spent), _on(cores)),
@@ -121,41 +88,17 @@ def facts(source: Source) -> list[Values]:
 
 def examples(source: Source) -> list[Values]:
     """Kinds of example pictures, each with cards that hold a picture and, where there is one, its map."""
-    found = []
+    found: list[Values] = []
+    lead = lead_in(source).key
     for kind in KINDS:
+        title, meaning = OTHER_KINDS.get(lead, {}).get(kind.name, (kind.title, kind.meaning))
         entries = [entry for entry in source.pictures if entry.get("kind") == kind.name][:PICTURES_A_KIND]
-        cards = [card for card in (_card(source, entry) for entry in entries) if card is not None]
+        cards = [card for card in (_card(source, entry, lead) for entry in entries) if card is not None]
         if cards:
-            shown, rest = cards[: kind.shown], cards[kind.shown :]
-            found.append({"title": kind.title, "meaning": kind.meaning, "shown": shown, "rest": rest})
+            # Where there is nothing else to see, the typical ones are open.
+            shown = kind.shown or (0 if found else PICTURES_SHOWN)
+            found.append({"title": title, "meaning": meaning, "shown": cards[:shown], "rest": cards[shown:]})
     return found
-
-
-def data(source: Source) -> Values | None:
-    """What was in the folder: pictures by class and split, what was left out, and what deserves a look."""
-    findings = mapping(source.run.get("findings"))
-    counts = _counts(source)
-    if not findings and not counts:
-        return None
-    splits = {name for parts in counts.values() for name, size in parts.items() if name and size}
-    columns = [name for name in SPLIT_ORDER if name in splits] + sorted(splits - set(SPLIT_ORDER))
-    sizes = {name: [parts.get(column, 0) for column in columns] for name, parts in counts.items()}
-    rows: list[Values] = [{"name": name, "sizes": parts, "all": sum(parts)} for name, parts in sizes.items()]
-    many = len(rows) > CLASS_ROWS
-    return {
-        "pictures": number(findings.get("pictures")),
-        "used": number(findings.get("used")),
-        "size": [number(side) for side in listing(findings.get("median_size"))],
-        "warnings": [text(sentence) for sentence in listing(findings.get("warnings"))],
-        "columns": columns,
-        "rows": sorted(rows, key=lambda row: int(row["all"]))[:CLASS_ROWS_OPEN] if many else rows,
-        "open": len(rows) <= CLASS_ROWS_OPEN,
-        "left": len(rows) - CLASS_ROWS_OPEN if many else 0,
-        "count": len(rows),
-        "totals": [sum(column) for column in zip(*sizes.values(), strict=True)],
-        "most": max((sum(parts) for parts in sizes.values()), default=0),
-        "found": _found(findings),
-    }
 
 
 def recipe(source: Source) -> Values | None:
@@ -167,11 +110,15 @@ def recipe(source: Source) -> Values | None:
     if not settings and not reasons:
         return None
     explained = [
-        {"name": words.label(key), "value": words.setting(settings[key]) if key in settings else "", "reason": why}
+        {
+            "name": words.label(key),
+            "value": words.setting_of(key, settings[key]) if key in settings else "",
+            "reason": why,
+        }
         for key, why in reasons.items()
     ]
     plain = [
-        {"name": words.label(key), "value": words.setting(value)}
+        {"name": words.label(key), "value": words.setting_of(key, value)}
         for key, value in settings.items()
         if key not in reasons
     ]
@@ -203,15 +150,20 @@ def environment(source: Source) -> Values | None:
 
 def commands(source: Source) -> list[Values]:
     """The commands that come next, with the run's own name in them."""
+    folder = source.folder.resolve()
+    run = shlex.quote(str(PurePath(folder.parent.name) / folder.name))
     if source.run.get("status") == "done":
-        folder = source.folder.resolve()
-        run = shlex.quote(str(PurePath(folder.parent.name) / folder.name))
         return [
-            {"text": f"lensmith predict {run} new.jpg", "meaning": "Name a new picture."},
+            {"text": f"lensmith predict {run} new.jpg", "meaning": "Ask it about a new picture."},
             {"text": f"lensmith evaluate {run} folder", "meaning": "Score it on other labelled pictures."},
         ]
+    found = []
+    if Run(folder).resumable:
+        found.append({"text": f"lensmith train --resume {run}", "meaning": "Go on where it ended."})
     name = _data_folder(source)
-    return [{"text": f"lensmith train {shlex.quote(name)}", "meaning": "Train again."}] if name else []
+    if name:
+        found.append({"text": f"lensmith train {shlex.quote(name)}", "meaning": "Train again."})
+    return found
 
 
 def _on(cores: float | None) -> str:
@@ -219,10 +171,12 @@ def _on(cores: float | None) -> str:
 
 
 def _trained(source: Source) -> str:
-    """Return how many weights were trained: all of them from scratch, else the head's."""
-    sizes = mapping(mapping(source.run.get("result")).get("parameters"))
-    scratch = mapping(source.run.get("recipe")).get("recipe") == "scratch"
-    found = [number(sizes.get(part)) for part in (("base", "head") if scratch else ("head",))]
+    """Return how many weights were trained, where run.json tells; in older runs all of scratch, else the head."""
+    told = number(mapping(source.run.get("frozen")).get("trained"))
+    result = mapping(source.run.get("result"))
+    sizes, stage = mapping(result.get("parameters")), result.get("stage")
+    scratch = (stage or mapping(source.run.get("recipe")).get("recipe")) == "scratch"
+    found = [told] if told is not None else [number(sizes.get(part)) for part in ("base", "head")[not scratch :]]
     known = [size for size in found if size is not None]
     return f"{words.millions(sum(known))} trained weights" if known else ""
 
@@ -231,12 +185,12 @@ def _data_folder(source: Source) -> str:
     return PurePath(text(mapping(source.run.get("request")).get("data"))).name
 
 
-def _card(source: Source, entry: Values) -> Values | None:
+def _card(source: Source, entry: Values, lead: str) -> Values | None:
     """Return one example picture for its template; None where the picture is missing."""
     picture = data_uri(source.folder, entry.get("picture"))
     if picture is None:
         return None
-    target, predicted = text(entry.get("target")), text(entry.get("predicted"))
+    target, predicted, right = text(entry.get("target")), text(entry.get("predicted")), entry.get("right")
     return {
         "picture": picture,
         "map": data_uri(source.folder, entry.get("map")),
@@ -244,38 +198,26 @@ def _card(source: Source, entry: Values) -> Values | None:
         "target": target,
         "predicted": predicted,
         "confidence": number(entry.get("confidence")),
-        "right": target == predicted,
+        "right": right if isinstance(right, bool) else target == predicted,
+        # Digits that no network can tell are left out of its number.
+        "number": None if number(predicted) is None else words.told(number(predicted) or 0.0),
+        "form": {"map": "labels", "mae": "number"}.get(lead, "class"),
+        "labels": _compared(target, predicted) if lead == "map" else {},
     }
 
 
-def _counts(source: Source) -> dict[str, dict[str, int]]:
-    """Return pictures by class and split: from splits.csv, else from the findings."""
-    if source.counts:
-        return source.counts
-    found = mapping(mapping(source.run.get("findings")).get("classes"))
+def _compared(target: str, predicted: str) -> dict[str, Values]:
+    """Return the labels that a picture has and was given, was not given, and was given without having them.
+
+    Each with the first names and the number of the others.
+    """
+    true, said = ([label for label in joined.split(LABELS_JOINED_BY) if label] for joined in (target, predicted))
+    kinds = {
+        "found": [label for label in true if label in said],
+        "missed": [label for label in true if label not in said],
+        "added": [label for label in said if label not in true],
+    }
     return {
-        name: {split: int(number(size) or 0) for split, size in mapping(parts).items()} for name, parts in found.items()
+        kind: {"names": labels[:LABELS_A_CARD], "more": max(0, len(labels) - LABELS_A_CARD)}
+        for kind, labels in kinds.items()
     }
-
-
-def _found(findings: Values) -> list[Values]:
-    """Return what deserves a look: heading, advice, the first entries, and how many more there are."""
-    found = []
-    for kind in GROUPS:
-        groups = [[text(path) for path in listing(group)] for group in listing(findings.get(kind.key))]
-        found.append(_entry(kind, len(groups), [{"paths": group, "reason": ""} for group in groups]))
-    for kind in FILES:
-        files = [mapping(entry) for entry in listing(findings.get(kind.key))]
-        rows = [{"paths": [text(entry.get("path"))], "reason": text(entry.get("reason"))} for entry in files]
-        found.append(_entry(kind, len(rows), rows))
-    for kind in COUNTED:
-        part = mapping(findings.get(kind.key))
-        rows = [{"paths": [text(path)], "reason": ""} for path in listing(part.get("examples"))]
-        found.append(_entry(kind, int(number(part.get("count")) or 0), rows))
-    return [entry for entry in found if entry["count"] > 0]
-
-
-def _entry(kind: Finding, size: int, rows: list[Values]) -> Values:
-    title = words.plural(size, kind.one, kind.several)
-    shown = rows[:ENTRIES]
-    return {"count": size, "title": title, "advice": kind.advice, "rows": shown, "more": size - len(shown)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from lensmith.files import write_atomic, writing
-from lensmith.reports import making, results, words
+from lensmith.reports import classes, inventory, learning, making, results, words
 from lensmith.reports.draw import TEMPLATES, draw
 from lensmith.reports.source import Source, read_source, text
 
@@ -41,13 +41,17 @@ def render(source: Source) -> str:
         "format": text(run.get("format")),
         "opening": results.opening(source),
         "facts": making.facts(source),
-        "learning": results.learning(source),
-        "confusion": results.confusion(source),
-        "classes": results.classes(source),
+        "ladder": learning.ladder(source),
+        "learning": learning.learning(source),
+        "frozen": learning.frozen(source),
+        "distances": results.distances(source),
+        "confusion": classes.confusion(source),
+        "classes": classes.classes(source),
+        "labels": classes.labels(source),
         "measures": results.measures(source),
         "sureness": results.sureness(source),
         "examples": making.examples(source),
-        "data": making.data(source),
+        "data": inventory.data(source),
         "recipe": making.recipe(source),
         "environment": making.environment(source),
         "commands": making.commands(source),

@@ -10,24 +10,48 @@ from typing import Any
 
 import numpy as np
 
-from lensmith.reports import figures, words
+from lensmith.reports import figures, scatter, words
+from lensmith.reports.classes import matrix_of
+from lensmith.reports.leads import Lead, lead_in, target_name
 from lensmith.reports.source import Measure, Source, listing, mapping, measure, number, text
+from lensmith.reports.stages import read_stages
 
-GRID_CLASSES = 30
-SHARE_CLASSES = 6
-PAIRS, PAIRS_BESIDE_GRID = 12, 6
-ROWS_SHOWN, ROWS_DRAWN = 15, 60
+MOST_NUMBER = 1e15  # what lies beyond is no measurement and would break the figures
 WIDE_INTERVAL = 0.10
 
-# Metric, its name, what it says, and whether it is a share of 1.
+# Metric, its name, what it says, and how it is written: a share of 1, a number in the unit of what is predicted, or
+# a plain number.
 METRICS = (
-    ("accuracy", "Accuracy", "the share of pictures named correctly", True),
-    ("balanced_accuracy", "Balanced accuracy", "the same with every class counting alike, however rare", True),
-    ("macro_f1", "Mean F1", "finding a class and being right about it, averaged over the classes", True),
-    ("top5", "Right among five", "the share whose class is among the five likeliest", True),
-    ("auc", "Area under the curve", "how well it ranks one class above the other; 0.5 is guessing", False),
-    ("log_loss", "Log loss", "what being sure of a wrong answer costs; 0 is perfect", False),
-    ("calibration_error", "Calibration error", "how far being sure and being right lie apart", True),
+    ("accuracy", "Accuracy", "the share of pictures named correctly", words.percent),
+    ("balanced_accuracy", "Balanced accuracy", "the same with every class counting alike, however rare", words.percent),
+    (
+        "map",
+        "Mean average precision",
+        "do pictures with a label come first, averaged over the labels",
+        words.percent,
+    ),
+    ("macro_f1", "Mean F1", "finding a {group} and being right about it, averaged over the {groups}", words.percent),
+    (
+        "micro_f1",
+        "F1 of all answers",
+        "the same over all answers at once: common labels weigh more",
+        words.percent,
+    ),
+    (
+        "exact_match",
+        "All labels right",
+        "the share of pictures with all labels found, none too many",
+        words.percent,
+    ),
+    ("top5", "Right among five", "the share whose class is among the five likeliest", words.percent),
+    ("auc", "Area under the curve", "how well it ranks one class above the other; 0.5 is guessing", words.decimal),
+    ("mae", "Mean error", "how far off the answers are on average (mean absolute error)", words.quantity),
+    ("median_error", "Median error", "half of the answers are closer than this", words.quantity),
+    ("rmse", "Root mean square error", "the same with large errors weighing more", words.quantity),
+    ("mse", "Mean square error", "its square, in squared units", words.quantity),
+    ("r2", "Spread explained (R²)", "1 is perfect, 0 is no better than the mean; below 0 is worse", words.decimal),
+    ("log_loss", "Log loss", "what being sure of a wrong answer costs; 0 is perfect", words.decimal),
+    ("calibration_error", "Calibration error", "how far being sure and being right lie apart", words.percent),
 )
 
 HELD_OUT = {
@@ -41,110 +65,65 @@ HELD_OUT = {
     ),
 }
 
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
 Values = dict[str, Any]
 
 
 def opening(source: Source) -> Values:
     """The verdict, the number with its interval, and where it comes from."""
-    scored = source.metrics.get(source.held_out, {})
-    accuracy = measure(scored.get("accuracy"))
-    baseline = measure(scored.get("baseline_accuracy")).value
-    right, n = _right(scored, accuracy)
+    scored, lead = source.metrics.get(source.held_out, {}), lead_in(source)
+    found = measure(scored.get(lead.key))
+    baseline = measure(scored.get(lead.baseline)).value
+    right, n = _right(scored, measure(scored.get("accuracy")))
     said = [text(verdict) for verdict in listing(source.run.get("verdict"))]
-    wide = None not in (accuracy.low, accuracy.high) and (accuracy.high or 0) - (accuracy.low or 0) > WIDE_INTERVAL
+    rays = measure(scored.get(lead.rays)).value
     return {
         "verdict": [part for verdict in said or _plain_verdict(source, right, n) for part in words.sentences(verdict)],
         "split": source.held_out,
-        "accuracy": None if accuracy.value is None else accuracy,
+        "lead": lead,
+        "number": None if found.value is None else found,
         "baseline": baseline,
-        "right": right,
-        "n": n,
-        "wide": wide,
+        "right": right if lead.key == "accuracy" else None,
+        "n": n if lead.key == "accuracy" else found.n or _count(scored),
+        "target": target_name(source.run) if not lead.share else "",
+        "explained": rays if lead.rays != lead.key else None,
+        "wide": _wide(lead, found),
         "meaning": HELD_OUT.get(source.held_out, f"These numbers come from the {source.held_out} pictures."),
-        "lens": figures.lens(accuracy.value, source.held_out),
-        "ruler": figures.ruler("Accuracy", accuracy, baseline),
+        # A model that explains less than nothing sends no ray into focus.
+        "lens": figures.lens(
+            rays if lead.share or rays is None else max(0.0, rays), lead.ray.format(split=source.held_out)
+        ),
+        "ruler": figures.ruler(lead, found, baseline),
     }
 
 
-def learning(source: Source) -> Values | None:
-    """The curves of loss and accuracy; where several penalties were tried, the chosen one leads."""
-    if not source.history:
+def distances(source: Source) -> Values | None:
+    """How far the predicted numbers are from the true ones: scatter, histogram, and the same in words."""
+    answers = [pair for pair in source.answers if max(map(abs, pair)) <= MOST_NUMBER]
+    if not answers:
         return None
-    result = mapping(source.run.get("result"))
-    groups: dict[float | None, list[dict[str, float | None]]] = {}
-    for row in source.history:
-        groups.setdefault(row.get("l2"), []).append(row)
-    wanted = number(result.get("l2"))
-    same = [key for key in groups if key is not None and wanted is not None and math.isclose(key, wanted)]
-    chosen = same[0] if same else next(reversed(groups))
-    others = [rows for key, rows in groups.items() if key != chosen]
-    kept = number(result.get("epoch"))
-    # The pictures that decide when to stop are named "stopping" where the validation pictures are held out.
-    seen = text(source.run.get("stopping")) or "validation"
-    drawn = []
-    for kind, name, shares in (("loss", "Loss", False), ("accuracy", "Accuracy", True)):
-        lines = [figures.Line("other", "another penalty", _column(rows, f"validation_{kind}")) for rows in others]
-        lines.append(figures.Line("train", "train", _column(groups[chosen], f"train_{kind}")))
-        lines.append(figures.Line("seen", seen, _column(groups[chosen], f"validation_{kind}")))
-        drawn.append(figures.curves(kind, name, lines, kept, shares))
-    if not any(drawn):
-        return None
+    true, said = (np.array(column) for column in zip(*answers, strict=True))
+    errors = said - true
+    sizes = np.abs(errors)
+    mae = float(sizes.mean())
+    target = target_name(source.run)
+    half, most = (float(np.quantile(sizes, part)) for part in (0.5, 0.9))
+    mean = float(errors.mean())
+    # Twice the standard error of the mean: less cannot be told from no bias at all.
+    told = len(errors) > 1 and abs(mean) > 2 * float(errors.std(ddof=1)) / math.sqrt(len(errors))
     return {
-        "figures": [figure for figure in drawn if figure],
-        "kept": kept,
-        "seen": seen,
-        "penalties": [key for key in groups if key is not None],
-        "chosen": chosen,
-        "stopped": text(result.get("stopped")),
-        "diagnosis": [text(sentence) for sentence in listing(source.run.get("diagnosis"))],
+        "target": target,
+        "scatter": scatter.scatter(true, said, mae, target),
+        "histogram": scatter.histogram(errors, mae),
+        "n": len(errors),
+        "drawn": len(scatter.thinned(true, said)),
+        "mae": mae,
+        "half": half,
+        "most": most,
+        "bias": mean if told else None,
+        "far": int((sizes > scatter.FAR * mae).sum()),
     }
-
-
-def confusion(source: Source) -> Values | None:
-    """What was taken for what: a grid up to thirty classes, a heat map above, and the commonest mistakes."""
-    scored = source.metrics.get(source.held_out, {})
-    names = list(mapping(scored.get("per_class")))
-    matrix = _matrix(scored, len(names))
-    if matrix is None:
-        return None
-    rows = matrix.sum(1)
-    wrong = matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    small = len(names) <= GRID_CLASSES
-    order = np.argsort(-wrong, axis=None, kind="stable")[: PAIRS_BESIDE_GRID if small else PAIRS]
-    pairs = [
-        {"target": names[i], "said": names[j], "count": int(wrong[i, j]), "share": float(wrong[i, j] / rows[i])}
-        for i, j in (divmod(int(place), len(names)) for place in order)
-        if wrong[i, j] > 0
-    ]
-    cells = range(len(names)) if small else ()
-    grid = [{"name": names[i], "cells": [_cell(int(matrix[i, j]), int(rows[i]), i == j) for j in cells]} for i in cells]
-    return {
-        "names": names,
-        "grid": grid,
-        "beside": len(names) <= SHARE_CLASSES // 2,
-        "dense": len(names) > SHARE_CLASSES,
-        "packed": len(names) > 2 * SHARE_CLASSES,
-        "heat": None if small else figures.heat(matrix),
-        "pairs": pairs,
-        "mistakes": int(wrong.sum()),
-        "n": int(matrix.sum()),
-    }
-
-
-def classes(source: Source) -> Values | None:
-    """The table of classes, the weakest first; the first rows are open, and only the first sixty get bars."""
-    scored = source.metrics.get(source.held_out, {})
-    rows = []
-    for name, entry in mapping(scored.get("per_class")).items():
-        values = mapping(entry)
-        row: Values = {key: measure(values.get(key)) for key in ("recall", "precision", "f1")}
-        rows.append(row | {"name": name, "n": number(values.get("n"))})
-    rows.sort(key=lambda row: (_worst(row["f1"]), _worst(row["recall"]), row["name"]))
-    for place, row in enumerate(rows):
-        for key in ("recall", "precision"):
-            row[f"{key}_bar"] = figures.bar(row[key]) if place < ROWS_DRAWN else None
-    return {"shown": rows[:ROWS_SHOWN], "rest": rows[ROWS_SHOWN:], "count": len(rows)} if rows else None
 
 
 def measures(source: Source) -> Values | None:
@@ -153,14 +132,14 @@ def measures(source: Source) -> Values | None:
         return None
     scored = source.metrics[source.held_out]
     others = [name for name in source.metrics if name != source.held_out]
+    one, several = lead_in(source).groups
     rows = []
-    for key, name, meaning, is_share in METRICS:
+    for key, name, meaning, show in METRICS:
         found = measure(scored.get(key))
         if found.value is None:
             continue
-        show = words.percent if is_share else words.decimal
         known = found.low is not None and found.high is not None
-        row = {"name": name, "meaning": meaning, "value": show(found.value)}
+        row = {"name": name, "meaning": meaning.format(group=one, groups=several), "value": show(found.value)}
         row["range"] = f"{show(found.low)} to {show(found.high)}" if known else ""
         rows.append({**row, "others": [show(measure(source.metrics[other].get(key)).value) for other in others]})
     threshold = measure(scored.get("threshold")).value
@@ -169,7 +148,7 @@ def measures(source: Source) -> Values | None:
         "split": source.held_out,
         "others": others,
         "rows": rows,
-        "threshold": threshold if len(names) == 2 else None,
+        "threshold": threshold if len(names) == 2 and lead_in(source).key == "accuracy" else None,
         "positive": names[1] if len(names) == 2 else "",
     }
 
@@ -196,7 +175,7 @@ def sureness(source: Source) -> Values | None:
 
 def _right(scored: Values, accuracy: Measure) -> tuple[int | None, int | None]:
     """Return the number of right answers and of pictures, counted where the matrix is there."""
-    matrix = _matrix(scored, len(mapping(scored.get("per_class"))))
+    matrix = matrix_of(scored, len(mapping(scored.get("per_class"))))
     if matrix is not None:
         return int(matrix.trace()), int(matrix.sum())
     if accuracy.value is None or not accuracy.n:
@@ -206,34 +185,36 @@ def _right(scored: Values, accuracy: Measure) -> tuple[int | None, int | None]:
 
 def _plain_verdict(source: Source, right: int | None, n: int | None) -> list[str]:
     """Return a verdict for a run that has none of its own."""
+    scored, lead = source.metrics.get(source.held_out, {}), lead_in(source)
+    value = measure(scored.get(lead.key)).value
     if right is not None:
         return [f"It named {right} of {n} {source.held_out} pictures correctly."]
-    after = f" after {words.plural(len(source.history), 'epoch')}" if source.history else ""
+    if value is not None:
+        return [f"{lead.name}: {lead.show(value)} on the {source.held_out} pictures."]
+    after = _after(source)
     if source.run.get("status") == "running":
         return [f"This run is not finished: nothing has been scored{after}."]
     return [f"This run ended{after}, before it was scored."]
 
 
-def _matrix(scored: Values, k: int) -> np.ndarray | None:
-    """Return the confusion matrix as (k, k) floats; None where it is missing or is not one."""
-    try:
-        matrix = np.array(scored.get("confusion_matrix"), dtype=float)
-    except (TypeError, ValueError):
-        return None
-    sound = k > 0 and matrix.shape == (k, k) and bool(np.isfinite(matrix).all()) and bool((matrix >= 0).all())
-    return matrix if sound else None
+def _after(source: Source) -> str:
+    """Return how far a run came: its epochs, and the stage they belong to where there were several."""
+    stages = read_stages(source)
+    if not stages:
+        return ""
+    if len(stages) == 1:
+        return f" after {words.plural(len(source.history), 'epoch')}"
+    place = ORDINALS[len(stages) - 1] if len(stages) <= len(ORDINALS) else "last"
+    return f" after {words.plural(len(stages[-1].rows), 'epoch')} of its {place} stage, {stages[-1].name}"
 
 
-def _column(rows: list[dict[str, float | None]], name: str) -> list[tuple[float, float | None]]:
-    return [(row["epoch"] or 0.0, row.get(name)) for row in rows]
+def _wide(lead: Lead, found: Measure) -> bool:
+    """Return whether an interval is so wide that more pictures would help."""
+    if found.value is None or found.low is None or found.high is None:
+        return False
+    return found.high - found.low > WIDE_INTERVAL * (1 if lead.share else 3 * found.value)
 
 
-def _cell(count: int, total: int, right: bool) -> Values:
-    """Return one cell of the grid; its shade, 1 to 10, is the share of its row in tenths."""
-    share = count / total if total else 0.0
-    return {"count": count, "share": share, "right": right, "shade": math.ceil(10 * share - 1e-9)}
-
-
-def _worst(found: Measure) -> float:
-    """Order by value; what has none comes last, since there is nothing to judge."""
-    return found.value if found.value is not None else 2.0
+def _count(scored: Values) -> int | None:
+    n = number(scored.get("n"))
+    return None if n is None else int(n)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lensmith.errors import RunError
 
 FORMAT = 1
+
+# Columns of history.csv that had another name once; this is the only place that knows.
+RENAMED = {"train_accuracy": "train_metric", "validation_accuracy": "validation_metric"}
+MOST_RATES = 2000
+LABELS_JOINED_BY = ";"
+
+Numbers = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -26,20 +33,33 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One line of history.csv: the stage's name (empty in old runs), the epoch in it, and every column as a number."""
+
+    stage: str
+    epoch: float
+    values: Numbers
+
+
+@dataclass(frozen=True)
 class Source:
     """What a run folder says.
 
-    run: run.json. metrics: split name to its metrics, empty where nothing was scored. history: one dictionary
-    of column to number (or None) an epoch. counts: class name to split name to number of pictures, from
-    splits.csv. pictures: the entries of figures/pictures.json.
+    run: run.json. metrics: split name to its metrics, empty where nothing was scored. history: one row an epoch.
+    rates: (learning rate, loss) pairs of the finder. counts: class or label to split to number of pictures, from
+    splits.csv. spreads: split to the numbers that were to be told (regression). answers: (true, predicted) numbers of
+    the held-out pictures (regression). pictures: the entries of figures/pictures.json.
     """
 
     folder: Path
     run: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
-    history: tuple[dict[str, float | None], ...]
-    counts: dict[str, dict[str, int]]
-    pictures: tuple[dict[str, Any], ...]
+    history: tuple[Row, ...] = ()
+    rates: tuple[tuple[float, float], ...] = ()
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    spreads: dict[str, list[float]] = field(default_factory=dict)
+    answers: tuple[tuple[float, float], ...] = ()
+    pictures: tuple[dict[str, Any], ...] = ()
 
     @property
     def held_out(self) -> str:
@@ -67,12 +87,16 @@ def read_source(folder: Path) -> Source:
             f"run.json has format {run.get('format')!r}; up to {FORMAT} can be read. Install a newer lensmith."
         )
     scored = mapping(_read_json(folder / "metrics.json"))
+    task = text(run.get("task"))
     return Source(
         folder=folder,
         run=run,
         metrics={name: values for name, values in scored.items() if isinstance(values, dict) and values},
         history=tuple(_read_history(folder / "history.csv")),
-        counts=_read_counts(folder / "splits.csv"),
+        rates=tuple(_read_pairs(folder / "rates.csv", "learning_rate", "loss"))[:MOST_RATES],
+        counts=_read_counts(folder / "splits.csv", task) if task != "regression" else {},
+        spreads=_read_spreads(folder / "splits.csv") if task == "regression" else {},
+        answers=tuple(_read_pairs(folder / "predictions.csv", "target", "predicted")) if task == "regression" else (),
         pictures=tuple(entry for entry in listing(_read_json(folder / "figures" / "pictures.json")) if mapping(entry)),
     )
 
@@ -127,22 +151,51 @@ def _read_json(path: Path) -> Any:
         raise RunError(f"{path.name} of the run is not valid JSON ({broken}). Make the run again.") from broken
 
 
-def _read_history(path: Path) -> list[dict[str, float | None]]:
-    """Return the rows with an epoch; a last line cut short by a kill is left out."""
+def _read_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file, none where it is missing; a file that stops being CSV ends there."""
     if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = [{key: number(value) for key, value in row.items() if key} for row in csv.DictReader(lines)]
-    return [row for row in rows if row.get("epoch") is not None]
-
-
-def _read_counts(path: Path) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
-    if not path.is_file():
-        return counts
+        return
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-        for row in csv.DictReader(lines):
-            splits = counts.setdefault(row.get("target") or "", {})
-            name = row.get("split") or ""
+        try:
+            for row in csv.DictReader(lines):
+                yield {key: value or "" for key, value in row.items() if key}
+        except csv.Error:
+            return
+
+
+def _read_history(path: Path) -> Iterator[Row]:
+    """Yield the rows with an epoch; a last line cut short by a kill is left out."""
+    for row in _read_rows(path):
+        values = {RENAMED.get(key, key): number(value) for key, value in row.items()}
+        epoch = values.get("epoch")
+        if epoch is not None:
+            yield Row(row.get("stage", ""), epoch, values)
+
+
+def _read_pairs(path: Path, first: str, second: str) -> Iterator[tuple[float, float]]:
+    """Yield two columns of a CSV file where both are numbers."""
+    for row in _read_rows(path):
+        one, other = number(row.get(first)), number(row.get(second))
+        if one is not None and other is not None:
+            yield one, other
+
+
+def _read_counts(path: Path, task: str) -> dict[str, dict[str, int]]:
+    """Return class to split to number of pictures; a picture with several labels counts under each."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in _read_rows(path):
+        target, name = row.get("target", ""), row.get("split", "")
+        for label in target.split(LABELS_JOINED_BY) if task == "multilabel" else (target,):
+            splits = counts.setdefault(label, {})
             splits[name] = splits.get(name, 0) + 1
     return counts
+
+
+def _read_spreads(path: Path) -> dict[str, list[float]]:
+    """Return split to the numbers that its pictures carry."""
+    spreads: dict[str, list[float]] = {}
+    for row in _read_rows(path):
+        target = number(row.get("target"))
+        if target is not None and row.get("split"):
+            spreads.setdefault(row["split"], []).append(target)
+    return spreads

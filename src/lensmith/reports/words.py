@@ -30,13 +30,39 @@ LABELS = {
     "interpolation": "Interpolation",
     "batch_size": "Batch size",
     "epochs": "Most epochs",
+    "budget": "Time allowed",
+    "optimizer": "Optimiser",
     "learning_rate": "Learning rate",
+    "find_rate": "Learning rate looked for",
+    "clip": "Longest gradient step (clipping)",
+    "label_smoothing": "Label smoothing",
+    "class_weights": "Class weights",
+    "ema": "Averaging of weights (EMA)",
+    "mixup": "Mixing pictures (mixup)",
+    "cutmix": "Pasting patches (cutmix)",
+    "augment": "Augmentation",
+    "unfreeze": "Base trained after",
+    "init": "First weights",
+    "loss": "Loss",
+    "output": "Output",
+    "target": "Column to predict",
+    "task": "Task",
+    "preprocess": "Preprocessing asked for",
+    "preprocessing": "Preprocessing",
+    "precision": "Precision of training",
+    "stop_right": "Stop at this share right in training",
+    "stop_rest": "Stop when weights change less than",
     "l2": "Weight penalties tried (L2)",
     "weight_decay": "Weight decay",
     "min_delta": "Smallest gain that counts",
     "patience": "Patience, in epochs",
     "engine": "Engine",
+    "device": "Device",
+    "seed": "Seed",
 }
+# Settings that do nothing at zero.
+SWITCHES = ("mixup", "cutmix", "ema", "label_smoothing", "dropout", "weight_decay")
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def clean(value: object) -> object:
@@ -75,7 +101,55 @@ def count(number: float | None) -> str:
 
 def decimal(number: float | None) -> str:
     """Return a plain number with three decimals, or a dash."""
-    return "–" if number is None else f"{number:.3f}"
+    return "–" if number is None else f"{number:.3f}".replace("-", "−")
+
+
+def quantity(number: float | None) -> str:
+    """Return a measure in the unit of what is predicted, with three digits: `3.20`, `0.0312`, `12,345`."""
+    if number is None:
+        return "–"
+    size = abs(number)
+    if size >= 1e9 or 0 < size < 1e-4:
+        return f"{number:.2e}".replace("-", "−")
+    return (f"{number:,.0f}" if size >= 99.95 or number == 0 else f"{number:#.3g}").replace("-", "−")
+
+
+def told(number: float) -> str:
+    """Return a number as the data may hold it, such as an age or a year: `21.9`, `72.71`, `1995`."""
+    if 1e3 <= abs(number) < 1e9:
+        return f"{number:.0f}".replace("-", "−")
+    return f"{number:.4g}".replace("-", "−")
+
+
+def tick(number: float) -> str:
+    """Return a round number for an axis, short whatever its size."""
+    return (
+        f"{number:g}".replace("-", "−") if abs(number) < 1e5 else f"{number:.0e}".replace("e+0", "e").replace("e+", "e")
+    )
+
+
+def power(number: float) -> str:
+    """Return a learning rate as `0.01`, `10⁻⁴` or `3·10⁻⁵`: short enough for an axis."""
+    if number <= 0 or 0.0095 <= number < 1000:
+        return f"{number:.2g}" if number < 1 else f"{number:g}"
+    digits, _, exponent = f"{number:.1e}".partition("e")
+    small = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    lead = f"{float(digits):g}"
+    return small if lead == "1" else f"{lead}·{small}"
+
+
+def points(difference: float | None) -> str:
+    """Return a difference of shares in points of a hundred, with its sign: `+3.2 points`."""
+    if difference is None:
+        return "–"
+    return "0" if abs(difference) < 5e-4 else f"{100 * difference:+.1f}{THIN}points".replace("-", "−")
+
+
+def closer(difference: float | None) -> str:
+    """Return a difference of two mean errors, the smaller of which is better: `0.4 less`, `0.1 more`."""
+    if difference is None:
+        return "–"
+    return "0" if difference == 0 else f"{quantity(abs(difference))} {'less' if difference < 0 else 'more'}"
 
 
 def plural(number: int, word: str, words: str = "") -> str:
@@ -84,15 +158,15 @@ def plural(number: int, word: str, words: str = "") -> str:
 
 
 def seconds(number: float | None) -> str:
-    """Return a duration: `4.2 s`, `3 min 20 s`, `1 h 5 min`."""
+    """Return a duration: `4.2 s`, `3 min 20 s`, `10 min`, `1 h 5 min`."""
     if number is None:
         return "–"
     if number < 59.95:
         return f"{number:.1f}{THIN}s"
     whole = round(number)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
 
 
 def date(text: object) -> str:
@@ -116,18 +190,28 @@ def label(key: str) -> str:
     return LABELS.get(key) or key.replace("_", " ").capitalize()
 
 
+def kept_together(text: str) -> str:
+    """Return a text in which no line ends between a number and its per cent sign."""
+    return text.replace(" %", f"{THIN}%")
+
+
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text; a full stop between quotation marks, as in a class name, ends none.
 
     A number and its per cent sign are kept on one line.
     """
-    text = text.replace(" %", f"{THIN}%")
+    text = kept_together(text)
     found, start = [], 0
     for end in re.finditer(r"[.!?] (?=[A-Z\"])", text):
         if text.count('"', 0, end.start()) % 2 == 0:
             found.append(text[start : end.start() + 1])
             start = end.end()
     return [*found, text[start:]]
+
+
+def setting_of(key: str, value: object) -> str:
+    """Return the value of the setting `key` as text."""
+    return "off" if key in SWITCHES and value == 0 and not isinstance(value, bool) else setting(value)
 
 
 def setting(value: object) -> str:

@@ -1,32 +1,19 @@
-"""Classification: one class of several for each picture.
-
-A task is what differs between kinds of work: the names of head and loss, how the network's numbers become
-an answer, how answers are scored, and the sentences that say what the scores mean. Another task is another
-frozen dataclass with the same attributes and methods.
-"""
+"""Classification: one class of several for each picture."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lensmith.errors import DataError, RunError
 from lensmith.metrics import classification as metrics
-from lensmith.metrics.intervals import Numbers, known, percent
-
-SMALL_TEST = 50
-"""Below so many pictures the verdict says that its figures are rough."""
-
-SPLIT_WORDS = {
-    "test": "it had never seen",
-    "validation": "held back for validation",
-    "train": "it learned from",
-}
+from lensmith.metrics.intervals import UNDEFINED, Numbers, known, percent
+from lensmith.tasks.answers import check_answers, check_finite, sigmoid, softmax
+from lensmith.tasks.interface import Order
+from lensmith.tasks.words import digits, joined, out_of, pictures_of, rough
 
 
 @dataclass(frozen=True)
@@ -43,19 +30,22 @@ class Confusion:
 class Classification:
     """The task of naming one of `classes`; probabilities and indices follow their order.
 
-    With two classes the second is the positive one, and `threshold` is the probability from which it is
-    answered; `None` answers the likelier class.
+    With two classes the second is the positive one, and `threshold` is the probability from which it is answered;
+    `None` answers the likelier class. `output` is what the head's numbers go through: "softmax", one logit a class,
+    or for two classes "sigmoid", the logit of the second class alone. Answers have a column a class either way.
     """
 
     classes: tuple[str, ...]
     threshold: float | None = None
+    output: str = "softmax"
 
     kind: ClassVar[str] = "classification"
-    head: ClassVar[str] = "dense"
-    loss: ClassVar[str] = "cross_entropy"
+    metric: ClassVar[str] = "accuracy"
+    headline: ClassVar[str] = "accuracy"
+    perfect: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse classes that repeat, fewer than two of them, and a threshold that cannot be used."""
+        """Refuse classes that repeat, fewer than two of them, and a threshold or output that does not fit them."""
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes are {self.classes}; must be two or more different names.")
         if self.threshold is not None and (len(self.classes) != 2 or not 0 <= self.threshold <= 1):
@@ -63,14 +53,32 @@ class Classification:
                 f"threshold is {self.threshold} for {len(self.classes)} classes; "
                 "must lie between 0 and 1 with two classes, and be None with more."
             )
+        if self.output != "softmax" and (self.output != "sigmoid" or len(self.classes) != 2):
+            raise ValueError(
+                f"output is {self.output!r} for {len(self.classes)} classes; "
+                "must be softmax, or with two classes softmax or sigmoid."
+            )
+
+    @property
+    def outputs(self) -> int:
+        """One logit a class, or a single one for the second of two."""
+        return 1 if self.output == "sigmoid" else len(self.classes)
+
+    @property
+    def loss(self) -> str:
+        """The cross-entropy of the classes, of one logit or of as many as there are classes."""
+        return "binary_cross_entropy" if self.output == "sigmoid" else "cross_entropy"
+
+    def answers(self, logits: Numbers) -> NDArray[np.float32]:
+        """Return the probabilities (n, k) float32 of logits (n, outputs), of any size."""
+        if self.output == "softmax":
+            return softmax(logits)
+        # Of x and -x, not p and 1 - p: a small probability keeps its digits on either side.
+        return np.concatenate([sigmoid(-logits), sigmoid(logits)], axis=1)
 
     def probabilities(self, logits: Numbers) -> NDArray[np.float32]:
-        """Return the softmax of logits (n, k) as (n, k) float32; logits of any size do not overflow."""
-        logits = np.asarray(logits, np.float32)
-        powers = logits - logits.max(axis=1, keepdims=True)
-        np.exp(powers, out=powers)
-        powers /= powers.sum(axis=1, keepdims=True)
-        return np.asarray(powers, np.float32)
+        """Return `answers`, which are probabilities here."""
+        return self.answers(logits)
 
     def decode(self, probabilities: Numbers) -> NDArray[np.intp]:
         """Return the predicted class index of each row of probabilities, (n,)."""
@@ -84,8 +92,19 @@ class Classification:
         rows = np.arange(len(probabilities))
         return np.asarray(probabilities[rows, self.decode(probabilities)], np.float32)
 
+    def watched(self, targets: metrics.Indices, logits: Numbers) -> float:
+        """Return the share of pictures whose likeliest class is the true one; NaN if a logit is not finite."""
+        if len(targets) == 0 or not np.isfinite(logits).all():
+            return UNDEFINED
+        likeliest = logits[:, 0] > 0 if self.output == "sigmoid" else logits.argmax(axis=1)
+        return float((likeliest == targets).mean())
+
     def settled(self, targets: metrics.Indices, probabilities: Numbers) -> Classification:
-        """Return the task with what validation decides: the threshold of two classes (`choose_threshold`)."""
+        """Return the task with what validation decides: the threshold of two classes (`choose_threshold`).
+
+        Raises RunError where the network answered NaN.
+        """
+        check_finite(probabilities)
         if len(self.classes) != 2:
             return self
         return replace(self, threshold=metrics.choose_threshold(targets, probabilities[:, 1]))
@@ -98,7 +117,9 @@ class Classification:
         the network answered NaN.
         """
         targets, probabilities = np.asarray(targets), np.asarray(probabilities)
-        self._check(targets, probabilities)
+        check_answers(targets, probabilities, len(self.classes))
+        if targets.min() < 0 or targets.max() >= len(self.classes):
+            raise ValueError(f"targets reach from {targets.min()} to {targets.max()}; must name a class.")
         confusion = metrics.confusion_matrix(targets, self.decode(probabilities), len(self.classes))
         intervals = {
             "accuracy": metrics.accuracy(confusion),
@@ -135,31 +156,66 @@ class Classification:
 
         `scores` is what `score` returned, or the same read back from metrics.json; `split` its name there.
         """
-        sentences = [result(scores, split), self._against_guessing(scores)]
         n = scores["accuracy"]["n"]
-        if n < SMALL_TEST:
-            tested = "one picture was" if n == 1 else f"{n} pictures were"
-            sentences.append(f"Only {tested} tested, so these figures are rough.")
-        sentences.append(self._mistakes(scores))
-        return " ".join(sentence for sentence in sentences if sentence)
+        return joined([result(scores, split), self._against_guessing(scores), rough(n), self._mistakes(scores)])
 
-    def _check(self, targets: metrics.Indices, probabilities: Numbers) -> None:
-        """Refuse what cannot be scored: nothing, numbers that are none, shapes that do not match."""
-        if len(targets) == 0:
-            raise DataError(
-                "There is nothing to score: the split holds 0 pictures; at least one is needed. "
-                "Add pictures to the folder of each class."
-            )
-        if probabilities.shape != (len(targets), len(self.classes)):
-            raise ValueError(f"probabilities are {probabilities.shape}; must be {(len(targets), len(self.classes))}.")
-        if targets.min() < 0 or targets.max() >= len(self.classes):
-            raise ValueError(f"targets reach from {targets.min()} to {targets.max()}; must name a class.")
-        broken = int((~np.isfinite(probabilities.sum(axis=1))).sum())
-        if broken:
-            raise RunError(
-                f"The network's answer is not a number for {broken} of {len(targets)} pictures; each needs "
-                "one. Its training has diverged: train again with a smaller learning rate."
-            )
+    def worth(self, targets: metrics.Indices, answers: Numbers) -> NDArray[np.float64]:
+        """Return 1 for each picture named right and 0 for the others, (n,): their mean is the accuracy."""
+        return np.asarray(self.decode(answers) == targets, np.float64)
+
+    def explained(self, answers: Numbers) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the output of the answered class (n,) and 1; the one sigmoid speaks for the first class with -1."""
+        decoded = self.decode(answers).astype(np.int64)
+        if self.output == "sigmoid":
+            return np.zeros_like(decoded), np.where(decoded == 1, 1, -1).astype(np.float32)
+        return decoded, np.ones(len(decoded), np.float32)
+
+    def row(self, answers_row: Numbers) -> dict[str, Any]:
+        """Return `{"predicted": name, "confidence": share, "probabilities": {name: share}}` of one picture (k,)."""
+        answered = int(self.decode(answers_row[None])[0])
+        shares = [round(float(share), 6) for share in answers_row]
+        return {
+            "predicted": self.classes[answered],
+            "confidence": shares[answered],
+            "probabilities": dict(zip(self.classes, shares, strict=True)),
+        }
+
+    def table_header(self) -> tuple[str, ...]:
+        """Return the columns of predictions.csv."""
+        return ("path", "target", "predicted", "confidence", *(f"p:{name}" for name in self.classes))
+
+    def table_rows(self, paths: Sequence[str], targets: metrics.Indices, answers: Numbers) -> Iterator[tuple[str, ...]]:
+        """Yield the rows of predictions.csv, shares with six digits."""
+        for path, target, answered, row in zip(paths, targets, self.decode(answers), answers, strict=True):
+            shares = [f"{share:.6f}" for share in row]
+            yield path, self.target_text(target), self.classes[answered], shares[answered], *shares
+
+    def target_text(self, target: int | np.integer[Any]) -> str:
+        """Return the name of a class by its position."""
+        return self.classes[target]
+
+    def targets_of(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the positions (n,) of class names. Raises ValueError for a name that is no class."""
+        places = {name: place for place, name in enumerate(self.classes)}
+        if unknown := next((text for text in texts if text not in places), None):
+            raise ValueError(f"{unknown!r} is none of the classes")
+        return np.array([places[text] for text in texts], np.int64)
+
+    def order(self, targets: metrics.Indices, answers: Numbers) -> Order:
+        """Return wrong answers by falling confidence, right ones by rising, and right ones by falling confidence."""
+        rising = np.argsort(self.confidence(answers), kind="stable")
+        right = (self.decode(answers) == targets)[rising]
+        return Order(rising[::-1][~right[::-1]], rising[right], rising[right][::-1])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "task": self.kind,
+            "classes": list(self.classes),
+            "threshold": self.threshold,
+            "loss": self.loss,
+            "output": self.output,
+        }
 
     def _against_guessing(self, scores: Mapping[str, Any]) -> str:
         """Return how the accuracy compares with always answering the commonest class of the split."""
@@ -204,9 +260,7 @@ def result(scores: Mapping[str, Any], split: str) -> str:
     accuracy = scores["accuracy"]
     n, value, low, high = (accuracy[key] for key in ("n", "value", "low", "high"))
     right = sum(row[index] for index, row in enumerate(scores["confusion_matrix"]))
-    pictures = f"{'picture' if n == 1 else 'pictures'} {SPLIT_WORDS.get(split, f'of {split}')}"
-    # Ends closer than two hundredths need a decimal to differ in print.
-    decimals = 0 if high - low >= 0.02 else 1 if high - low >= 0.002 else 2
+    pictures, decimals = pictures_of(n, split), digits(low, high)
     if right == n:
         every = "the one" if n == 1 else f"all {n:,}"
         return (
@@ -222,11 +276,3 @@ def result(scores: Mapping[str, Any], split: str) -> str:
         f"It names the right class for {right:,} of {n:,} {pictures}: {percent(value, decimals)}, and with "
         f"new pictures like these between {percent(low, decimals)} and {percent(high, decimals)}."
     )
-
-
-def out_of(share: float) -> str:
-    """Return a small share as whole cases, rounded up: `0.0245` as `3 in 100`, `0.0038` as `4 in 1,000`."""
-    base = 100
-    while share * base < 1 and base < 1_000_000:
-        base *= 10
-    return f"{math.ceil(share * base - 1e-9)} in {base:,}"

@@ -4,82 +4,135 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lensmith.reproduce import counter, generator
 from lensmith.training.augment import augmented
 from lensmith.training.augmentation import Augmentation
+from lensmith.training.average import Average
 from lensmith.training.colour import principal_components
-from lensmith.training.draws import draws
+from lensmith.training.criteria import LOSSES, soft_targets
+from lensmith.training.draws import Draws, draws
 from lensmith.training.epoch import Epoch
+from lensmith.training.mixing import Mixing, mixed
 from lensmith.training.optimizers import build_optimizer
+from lensmith.training.snapshot import restore, snapshot
+from lensmith.zoo.heads import Classifier
 
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
-Components = tuple[np.ndarray, np.ndarray]
 EVALUATION_BATCH = 256
+Components = tuple[np.ndarray, np.ndarray]
+Watched = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a network is trained; mean and std normalise the pixels, on the 0..1 scale.
+    """How a network is trained.
 
-    clip: the largest norm of a step's gradient, None for no limit. label_smoothing: the share of a target given to all
-    classes alike (Szegedy et al. 2016, section 7).
+    hold: the base stays in evaluation mode, its batch statistics as they are; the head alone drops out. clip: the
+    largest norm of a step's gradient, None for no limit. label_smoothing: the share of a target given to all classes
+    alike (Szegedy et al. 2016, section 7). mixing: mixup and cutmix. ema: the decay of averaged weights, 0 for none.
+    precision: float32, or bfloat16 where torch's autocast takes it. unit: mean and standard deviation of the targets;
+    the network learns (target - mean) / deviation.
     """
 
+    stage: str
     epochs: int
     batch_size: int
     learning_rate: float
     optimizer: str
     weight_decay: float
-    clip: float | None
-    label_smoothing: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    loss: str
     device: str
     seed: int
     augmentation: Augmentation
+    hold: bool = False
+    clip: float | None = None
+    label_smoothing: float = 0.0
+    mixing: Mixing | None = None
+    ema: float = 0.0
+    precision: str = "float32"
+    unit: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pictures (n, s, s, 3) uint8 (in memory or mapped from disk), their targets (n,), and which of them to use."""
+    """Pictures (n, s, s, 3) uint8 (in memory or mapped from disk), their targets (n, ...), which of them to use, and
+    what each counts in the loss, (n,) or a number a label (n, k), None where all count alike."""
 
     pictures: np.ndarray
     targets: np.ndarray
     chosen: np.ndarray
+    weights: np.ndarray | None = None
 
 
-def fit(network: nn.Module, train: Pixels, stopping: Pixels, settings: FitSettings) -> Iterator[Epoch]:
-    """Train `network` (normalised pictures in, logits out) with warm-up and cosine decay.
+@dataclass(frozen=True)
+class Lessons:
+    """What `fit` is given: a network that takes what `prepare` makes of uint8 pictures, and two sets of pictures.
 
-    Order, augmentation and dropout follow from (seed, epoch, picture), so the weights after an epoch depend on nothing
-    else but the hardware. The training loss includes label smoothing, the validation loss does not.
+    watched(targets, logits) -> the metric of the curves.
     """
-    network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    network: Classifier
+    prepare: nn.Module
+    train: Pixels
+    stopping: Pixels
+    watched: Watched
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one pass over the training pictures gave: the sum of losses, logits of every picture seen, and so on."""
+
+    loss: float
+    metric: float
+    rate: float
+    gradient: float
+
+
+def fit(lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray] | None = None) -> Iterator[Epoch]:
+    """Train with warm-up and cosine decay; `start` is what `Epoch.snapshot` gave after an earlier epoch.
+
+    Order, augmentation, mixing and dropout follow from (seed, epoch, picture or step), so the weights after an epoch
+    depend on nothing else but the hardware. A loss that is no number ends the pass. The training loss includes label
+    smoothing and mixing, the validation loss does not.
+    """
+    network = lessons.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lessons.prepare.to(settings.device)
     optimizer = build_optimizer(settings.optimizer, network, settings.learning_rate, settings.weight_decay)
-    steps = math.ceil(len(train.chosen) / settings.batch_size)
-    components = colour_components(settings.augmentation, train)
-    for number in range(1, settings.epochs + 1):
-        start = time.perf_counter()
-        losses, right, rate = _train_one_epoch(network, optimizer, train, settings, number, steps, components)
-        validation_loss, validation_right = evaluate(network, stopping, settings)
+    average = Average(network, settings.ema) if settings.ema else None
+    done = restore(start, network, optimizer, average) if start else 0
+    components = colour_components(settings.augmentation, lessons.train)
+    for number in range(done + 1, settings.epochs + 1):
+        begin, before = time.perf_counter(), _trained(network)
+        passed = _train_one_epoch(lessons, optimizer, average, settings, number, components)
+        change = _change(before, _trained(network))
+        del before
+        with average.swapped() if average else nullcontext():
+            loss, logits = evaluate(lessons, settings)
+            state = {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
         yield Epoch(
+            stage=settings.stage,
             number=number,
             l2=None,
-            train_loss=losses / len(train.chosen),
-            validation_loss=validation_loss / max(len(stopping.chosen), 1),
-            train_accuracy=right / len(train.chosen),
-            validation_accuracy=validation_right / max(len(stopping.chosen), 1),
-            learning_rate=rate,
-            seconds=time.perf_counter() - start,
-            state={name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()},
+            train_loss=passed.loss,
+            validation_loss=loss,
+            train_metric=passed.metric,
+            validation_metric=lessons.watched(lessons.stopping.targets[lessons.stopping.chosen], logits),
+            learning_rate=passed.rate,
+            gradient=passed.gradient,
+            change=change,
+            seconds=time.perf_counter() - begin,
+            state=in_own_unit(state, settings.unit),
+            logits=logits,
+            snapshot=lambda number=number: snapshot(number, network, optimizer, average),  # type: ignore[misc]
         )
 
 
@@ -88,55 +141,118 @@ def colour_components(augmentation: Augmentation, train: Pixels) -> Components |
     return principal_components(train.pictures, train.chosen) if augmentation.pca_colour else None
 
 
-def evaluate(network: nn.Module, data: Pixels, settings: FitSettings) -> tuple[float, int]:
-    """Return the sum of cross-entropies and the number of right answers, in evaluation mode."""
-    network.eval()
-    losses, right = 0.0, 0
-    with torch.inference_mode():
-        for begin in range(0, len(data.chosen), EVALUATION_BATCH):
-            chosen = data.chosen[begin : begin + EVALUATION_BATCH]
-            logits = network(_normalised(data.pictures[chosen], settings))
-            targets = torch.from_numpy(data.targets[chosen]).to(settings.device)
-            losses += float(functional.cross_entropy(logits, targets, reduction="sum"))
-            right += int((logits.argmax(1) == targets).sum())
-    return losses, right
+def evaluate(lessons: Lessons, settings: FitSettings) -> tuple[float, np.ndarray]:
+    """Return the mean loss on the stopping pictures and their logits (n, k), in the targets' own unit."""
+    network, data = lessons.network.eval(), lessons.stopping
+    plain = LOSSES[settings.loss]
+    losses, found = 0.0, []
+    for begin in range(0, len(data.chosen), EVALUATION_BATCH):
+        chosen = data.chosen[begin : begin + EVALUATION_BATCH]
+        with torch.inference_mode():
+            images = lessons.prepare(torch.from_numpy(data.pictures[chosen]).to(settings.device))
+            with _precision(settings):
+                logits = network(images).float()
+            losses += float(plain(logits, _targets(data, chosen, settings), None, 0.0).sum())
+        found.append(logits.cpu().numpy())
+    mean, deviation = settings.unit
+    return losses / max(len(data.chosen), 1), np.concatenate(found) * np.float32(deviation) + np.float32(mean)
 
 
 def _train_one_epoch(
-    network: nn.Module,
+    lessons: Lessons,
     optimizer: torch.optim.Optimizer,
-    train: Pixels,
+    average: Average | None,
     settings: FitSettings,
     number: int,
-    steps: int,
     components: Components | None,
-) -> tuple[float, int, float]:
-    """Return the sum of losses, the right answers, and the last learning rate of one pass."""
+) -> _Pass:
+    network, train = lessons.network, lessons.train
     network.train()
-    losses, right, rate = 0.0, 0, 0.0
+    if settings.hold:
+        network.base.eval()
     changes = draws(settings.augmentation, settings.seed, number, len(train.pictures), components)
     order = train.chosen[generator(settings.seed, "order", number).permutation(len(train.chosen))]
+    steps = math.ceil(len(order) / settings.batch_size)
+    losses, rate = 0.0, 0.0
+    seen: list[np.ndarray] = []
+    logits: list[np.ndarray] = []
+    norms: list[float] = []
     with torch.random.fork_rng(devices=[]):
-        for step in range(steps):
-            chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            if len(chosen) == 1 and steps > 1:
+        for step, (chosen, pictures) in enumerate(_ahead(train, order, settings, changes)):
+            if len(chosen) == 1 and steps > 1 and not settings.hold:
                 continue  # batch normalisation cannot learn from one picture
-            torch.manual_seed(counter(settings.seed, "dropout", number, step))
             rate = learning_rate((number - 1) * steps + step, settings.epochs * steps, settings.learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            pictures = augmented(train.pictures[chosen], settings.augmentation, changes[chosen])
-            logits = network(_normalised(pictures, settings))
-            targets = torch.from_numpy(train.targets[chosen]).to(settings.device)
-            loss = functional.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if settings.clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            optimizer.step()
-            losses += float(loss.detach()) * len(chosen)
-            right += int((logits.detach().argmax(1) == targets).sum())
-    return losses, right, rate
+            loss, answer, norm = train_one_step(
+                lessons, optimizer, settings, chosen, pictures, (settings.seed, number, step)
+            )
+            if average:
+                average.update()
+            losses += loss * len(chosen)
+            seen.append(chosen)
+            logits.append(answer)
+            norms.append(norm)
+            if not math.isfinite(loss):
+                break
+    mean, deviation = settings.unit
+    answers = np.concatenate(logits) * np.float32(deviation) + np.float32(mean)
+    metric = lessons.watched(train.targets[np.concatenate(seen)], answers)
+    return _Pass(losses / len(order), metric, rate, float(np.median(norms)))
+
+
+def train_one_step(
+    lessons: Lessons,
+    optimizer: torch.optim.Optimizer,
+    settings: FitSettings,
+    chosen: np.ndarray,
+    pictures: np.ndarray,
+    place: tuple[int, int, int],
+) -> tuple[float, np.ndarray, float]:
+    """Move the weights by one step; return its loss, the logits (n, k) and the norm of the gradient.
+
+    `place` is (seed, epoch, step), from which dropout and mixing follow.
+    """
+    seed, number, step = place
+    torch.manual_seed(counter(seed, "dropout", number, step))
+    images = lessons.prepare(torch.from_numpy(np.ascontiguousarray(pictures)).to(settings.device))
+    targets = _targets(lessons.train, chosen, settings)
+    weights = lessons.train.weights
+    counted = None if weights is None else torch.from_numpy(weights[chosen]).to(settings.device)
+    if settings.mixing is not None:
+        outputs = lessons.network.outputs
+        images, targets, counted = _mixed(
+            images, soft_targets(targets, settings.loss, outputs), counted, settings, place
+        )
+    with _precision(settings):
+        logits = lessons.network(images).float()
+    loss = LOSSES[settings.loss](logits, targets, counted, settings.label_smoothing).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [tensor.grad for tensor in lessons.network.parameters() if tensor.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if settings.clip is not None:
+        nn.utils.clip_grads_with_norm_(lessons.network.parameters(), settings.clip, norm)
+    optimizer.step()
+    return float(loss.detach()), logits.detach().cpu().numpy(), float(norm)
+
+
+def _ahead(
+    train: Pixels, order: np.ndarray, settings: FitSettings, changes: Draws
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the positions and the augmented pictures of every step; the next are made while one is learned from."""
+
+    def made(begin: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = order[begin : begin + settings.batch_size]
+        return chosen, augmented(train.pictures[chosen], settings.augmentation, changes[chosen])
+
+    with ThreadPoolExecutor(1, thread_name_prefix="augment") as pool:
+        coming = pool.submit(made, 0)
+        for begin in range(settings.batch_size, len(order) + settings.batch_size, settings.batch_size):
+            there = coming.result()
+            if begin < len(order):
+                coming = pool.submit(made, begin)
+            yield there
 
 
 def learning_rate(step: int, steps: int, highest: float) -> float:
@@ -147,9 +263,48 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
     return highest * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _normalised(pictures: np.ndarray, settings: FitSettings) -> Tensor:
-    """Return (n, 3, s, s) float32 of (n, s, s, 3) uint8; the permuted view is already channels-last in memory."""
-    mean = torch.tensor(settings.mean, device=settings.device).view(1, 3, 1, 1)
-    std = torch.tensor(settings.std, device=settings.device).view(1, 3, 1, 1)
-    values = torch.from_numpy(np.ascontiguousarray(pictures)).to(settings.device).permute(0, 3, 1, 2)
-    return (values.float() / 255 - mean) / std
+def in_own_unit(state: Mapping[str, np.ndarray], unit: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Return weights whose last dense layer answers in the targets' own unit: mean + deviation * what was learned."""
+    mean, deviation = unit
+    found = dict(state)
+    if unit != (0.0, 1.0):
+        last = max(int(name.split(".")[1]) for name in state if name.startswith("head."))
+        found[f"head.{last}.weight"] = state[f"head.{last}.weight"] * np.float32(deviation)
+        found[f"head.{last}.bias"] = state[f"head.{last}.bias"] * np.float32(deviation) + np.float32(mean)
+    return found
+
+
+def _targets(data: Pixels, chosen: np.ndarray, settings: FitSettings) -> Tensor:
+    """Return the targets of the chosen pictures as the loss wants them."""
+    values = data.targets[chosen]
+    if settings.unit != (0.0, 1.0):
+        mean, deviation = settings.unit
+        values = (values - np.float32(mean)) / np.float32(deviation)
+    return torch.from_numpy(np.ascontiguousarray(values)).to(settings.device)
+
+
+def _mixed(
+    images: Tensor, targets: Tensor, counted: Tensor | None, settings: FitSettings, place: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Mix pictures and targets, and what each picture counts in the same share."""
+    assert settings.mixing is not None
+    if counted is None or counted.ndim == 2:
+        return (*mixed(images, targets, settings.mixing, place), counted)
+    columns = torch.cat([targets.reshape(len(targets), -1), counted[:, None]], 1)
+    images, columns = mixed(images, columns, settings.mixing, place)
+    return images, columns[:, :-1].reshape(targets.shape), columns[:, -1]
+
+
+def _precision(settings: FitSettings) -> torch.autocast:
+    """Autocast for bfloat16, which keeps weights, losses and sums in float32; it changes nothing for float32."""
+    return torch.autocast(settings.device, torch.bfloat16, enabled=settings.precision == "bfloat16")
+
+
+def _trained(network: nn.Module) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in network.parameters() if tensor.requires_grad]
+
+
+def _change(before: list[Tensor], after: list[Tensor]) -> float:
+    """Return the length of what the weights moved by, over their length now."""
+    moved = math.sqrt(sum(float((one - other).square().sum()) for one, other in zip(before, after, strict=True)))
+    return moved / max(math.sqrt(sum(float(one.square().sum()) for one in after)), 1e-12)

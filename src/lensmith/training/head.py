@@ -1,30 +1,40 @@
 """Training a dense head on stored features, in numpy: an epoch takes milliseconds.
 
-Softmax regression (or a small dense stack) by Adam on mini-batches with an L2 penalty on the weights, inputs
-standardised by the training split; the standardisation is folded into the first layer afterwards, so the head
-that is kept takes raw features.
+A linear map (or a small dense stack) by Adam on mini-batches with an L2 penalty on the weights, inputs standardised by
+the training split, and targets too where they are numbers; both standardisations are folded into the layers
+afterwards, so the head that is kept takes raw features and answers in the target's own unit.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from lensmith.engines.head import Head
+from lensmith.errors import RunError
 from lensmith.reproduce import generator
 from lensmith.training.epoch import Epoch
+from lensmith.training.losses import LOSSES, NUMBERS, Loss
 
 # Adam: D. Kingma and J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-SMALLEST_STD = 1e-6
+SMALLEST_STD, TINY = 1e-6, 1e-30
+Metric = Callable[[np.ndarray, np.ndarray], float]
+Moments = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head is trained: `dense` are the widths of its hidden layers, `dropout` the share of them set to zero."""
+    """How a head is trained: `dense` are the widths of its hidden layers, `dropout` the share of them set to zero.
+
+    loss: a name of losses.LOSSES. stage: what the epochs are called in the history.
+    """
 
     dense: tuple[int, ...]
     dropout: float
@@ -32,95 +42,170 @@ class HeadSettings:
     batch_size: int
     epochs: int
     seed: int
+    loss: str = "cross_entropy"
+    stage: str = "features"
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Features (n, F) float32 and their targets (n,) int64."""
+    """Features (n, F) float32, targets as the loss wants them, and how much each counts: None, (n,) or (n, k)."""
 
     features: np.ndarray
     targets: np.ndarray
+    weights: np.ndarray | None = None
 
 
-def fit_head(train: Examples, stopping: Examples, classes: int, l2: float, settings: HeadSettings) -> Iterator[Epoch]:
-    """Yield an Epoch after every pass over `train`, at most `settings.epochs`; endless training is the caller's to end.
+def accuracy(targets: np.ndarray, logits: np.ndarray) -> float:
+    """Return the share of rows whose largest logit is that of the target class; logits (n, k), targets (n,)."""
+    return float((logits.argmax(1) == targets).mean())
 
-    The loss is the mean cross-entropy plus l2 / 2 times the squared weights (biases are free).
+
+def fit_head(
+    train: Examples,
+    stopping: Examples,
+    outputs: int,
+    l2: float,
+    settings: HeadSettings,
+    *,
+    metric: Metric = accuracy,
+    start: Head | None = None,
+    views: Callable[[int], np.ndarray] | None = None,
+    resume: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[Epoch]:
+    """Yield an Epoch after every pass over `train`, at most `settings.epochs`; to stop earlier is the caller's.
+
+    The loss is the mean over the pictures plus l2 / 2 times the squared weights (biases are free). metric: of targets
+    and logits, numbers in their own unit; called twice an epoch. start: a head on raw features to begin from, with the
+    layers of settings. views: returns the (n, F) training features of the augmented pictures of an epoch; the rate then
+    falls along half a cosine to zero. resume: the snapshot of an earlier epoch of the same training, to go on from.
     """
+    loss, scale = LOSSES[settings.loss], _scaling(train, settings.loss)
+    x, x_stopping = scale.inputs(train.features), scale.inputs(stopping.features)
+    targets, targets_stopping = scale.targets(train.targets), scale.targets(stopping.targets)
+    widths = (x.shape[1], *settings.dense, outputs)
+    parameters = _initial(widths, settings.seed) if start is None else scale.unfolded(start, widths)
+    moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
+    done = 0 if resume is None else _restore(resume, parameters, moments)
+    steps = math.ceil(len(x) / settings.batch_size)
+    for number in range(done + 1, settings.epochs + 1):
+        begun = time.perf_counter()
+        if views is not None:
+            x = scale.inputs(views(number))
+        before = [p.copy() for p in parameters]
+        order = generator(settings.seed, "order", number).permutation(len(x))
+        logits, losses, rate = np.empty((len(x), outputs), np.float32), 0.0, settings.learning_rate
+        for place in range(steps):
+            chosen = order[place * settings.batch_size : (place + 1) * settings.batch_size]
+            step = (number - 1) * steps + place + 1
+            if views is not None:
+                rate = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / (settings.epochs * steps)))
+            noise = generator(settings.seed, "dropout", step) if settings.dense and settings.dropout else None
+            batch = Examples(x[chosen], targets[chosen], None if train.weights is None else train.weights[chosen])
+            gradients, sum_of_losses, logits[chosen] = _gradients(parameters, batch, loss, l2, settings.dropout, noise)
+            losses += sum_of_losses
+            _adam(parameters, gradients, moments, rate, step)
+        answers = _forward(parameters, x_stopping)
+        stopping_losses, _ = loss(answers, targets_stopping, stopping.weights)
+        yield Epoch(
+            stage=settings.stage,
+            number=number,
+            l2=l2,
+            train_loss=losses / len(x),
+            validation_loss=float(stopping_losses.sum()) / max(len(x_stopping), 1),
+            train_metric=metric(train.targets, scale.outputs(logits)),
+            validation_metric=metric(stopping.targets, scale.outputs(answers)),
+            learning_rate=rate,
+            gradient=None,
+            change=_length([p - b for p, b in zip(parameters, before, strict=True)]) / max(_length(parameters), TINY),
+            seconds=time.perf_counter() - begun,
+            state=scale.folded(parameters).tensors(),
+            logits=scale.outputs(answers),
+            snapshot=partial(_snapshot, number, parameters, moments),
+        )
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    """What makes features (n, F) and targets of one scale: x' = (x - mean) scale, y' = (y - centre) / spread."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    centre: float
+    spread: float
+    numbers: bool
+
+    def inputs(self, features: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (features - self.mean) * self.scale
+        return scaled
+
+    def targets(self, targets: np.ndarray) -> np.ndarray:
+        return ((targets - self.centre) / self.spread).astype(np.float32) if self.numbers else targets
+
+    def outputs(self, logits: np.ndarray) -> np.ndarray:
+        return (logits * self.spread + self.centre).astype(np.float32) if self.numbers else logits
+
+    def folded(self, parameters: Sequence[np.ndarray]) -> Head:
+        """Return the head for raw features: W' = scale W, b' = b - mean . W'; last W' = spread W, b' likewise."""
+        first = parameters[0] * self.scale[:, None]
+        weights = [first, *(p.copy() for p in parameters[2::2])]
+        biases = [(parameters[1] - self.mean @ first).astype(np.float32), *(p.copy() for p in parameters[3::2])]
+        if self.numbers:
+            weights[-1], biases[-1] = weights[-1] * self.spread, biases[-1] * self.spread + self.centre
+        return Head(tuple(weights), tuple(biases))
+
+    def unfolded(self, head: Head, widths: Sequence[int]) -> list[np.ndarray]:
+        """Return the parameters that fold into `head`. Raises ValueError if its layers are not of these widths."""
+        if tuple(weight.shape for weight in head.weights) != tuple(pairwise(widths)):
+            raise ValueError(f"start has layers {[w.shape for w in head.weights]}; must be widths {tuple(widths)}.")
+        weights, biases = [w.copy() for w in head.weights], [b.copy() for b in head.biases]
+        if self.numbers:
+            weights[-1], biases[-1] = weights[-1] / self.spread, (biases[-1] - self.centre) / self.spread
+        biases[0] = biases[0] + self.mean @ weights[0]
+        weights[0] = weights[0] / self.scale[:, None]
+        return [p.astype(np.float32) for pair in zip(weights, biases, strict=True) for p in pair]
+
+
+def _scaling(train: Examples, loss: str) -> _Scaling:
     mean = train.features.mean(0)
     std = np.maximum(train.features.std(0), SMALLEST_STD)
     # 1 / sqrt(F) keeps the logits of a fresh step at the same size whatever the number of features.
     scale = (1 / (std * np.sqrt(len(mean)))).astype(np.float32)
-    x, x_stopping = (train.features - mean) * scale, (stopping.features - mean) * scale
-    parameters = _initial(x.shape[1], settings.dense, classes, settings.seed)
-    moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
-    step = 0
-    for number in range(1, settings.epochs + 1):
-        start = time.perf_counter()
-        order = generator(settings.seed, "order", number).permutation(len(x))
-        losses, right = 0.0, 0
-        for begin in range(0, len(x), settings.batch_size):
-            chosen = order[begin : begin + settings.batch_size]
-            step += 1
-            noise = generator(settings.seed, "dropout", step) if settings.dense and settings.dropout else None
-            gradients, loss, hits = _gradients(
-                parameters, x[chosen], train.targets[chosen], l2, settings.dropout, noise
-            )
-            losses, right = losses + loss, right + hits
-            _adam(parameters, gradients, moments, settings.learning_rate, step)
-        logits = _forward(parameters, x_stopping)[-1]
-        loss, hits = _loss(logits, stopping.targets)
-        yield Epoch(
-            number=number,
-            l2=l2,
-            train_loss=losses / len(x),
-            validation_loss=loss / max(len(x_stopping), 1),
-            train_accuracy=right / len(x),
-            validation_accuracy=hits / max(len(x_stopping), 1),
-            learning_rate=settings.learning_rate,
-            seconds=time.perf_counter() - start,
-            state=_folded(parameters, mean, scale).tensors(),
-        )
+    if loss not in NUMBERS:
+        return _Scaling(mean, scale, 0.0, 1.0, numbers=False)
+    numbers = train.targets.astype(np.float64)
+    spread = float(numbers.std())
+    return _Scaling(mean, scale, float(numbers.mean()), spread if spread > 0 else 1.0, numbers=True)
 
 
-def _initial(inputs: int, dense: Sequence[int], classes: int, seed: int) -> list[np.ndarray]:
+def _initial(widths: Sequence[int], seed: int) -> list[np.ndarray]:
     """Weights and biases in turn: He's normal for hidden layers (He et al. 2015, eq. 10), zero for the last one."""
     parameters: list[np.ndarray] = []
-    random, width = generator(seed, "head"), inputs
-    for hidden in dense:
+    random = generator(seed, "head")
+    for inputs, hidden in pairwise(widths[:-1]):
         # The inputs are scaled to a squared length of about one, so fan-in counts for the later layers only.
-        spread = np.sqrt(2.0) if width == inputs and not parameters else np.sqrt(2.0 / width)
-        parameters.append(random.normal(0, spread, (width, hidden)).astype(np.float32))
+        spread = np.sqrt(2.0 / inputs) if parameters else np.sqrt(2.0)
+        parameters.append(random.normal(0, spread, (inputs, hidden)).astype(np.float32))
         parameters.append(np.zeros(hidden, np.float32))
-        width = hidden
-    return [*parameters, np.zeros((width, classes), np.float32), np.zeros(classes, np.float32)]
+    return [*parameters, np.zeros(widths[-2:], np.float32), np.zeros(widths[-1], np.float32)]
 
 
-def _forward(parameters: Sequence[np.ndarray], x: np.ndarray) -> list[np.ndarray]:
-    values = [x]
+def _forward(parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
     for index in range(0, len(parameters) - 2, 2):
-        values.append(np.maximum(values[-1] @ parameters[index] + parameters[index + 1], 0))
-    return [*values, values[-1] @ parameters[-2] + parameters[-1]]
-
-
-def _loss(logits: np.ndarray, targets: np.ndarray) -> tuple[float, int]:
-    """Return the sum of cross-entropies and the number of right answers."""
-    shifted = logits - logits.max(1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(1))
-    picked = shifted[np.arange(len(targets)), targets]
-    return float((log_sum - picked).sum()), int((logits.argmax(1) == targets).sum())
+        x = np.maximum(x @ parameters[index] + parameters[index + 1], 0)
+    logits: np.ndarray = x @ parameters[-2] + parameters[-1]
+    return logits
 
 
 def _gradients(
     parameters: Sequence[np.ndarray],
-    x: np.ndarray,
-    targets: np.ndarray,
+    batch: Examples,
+    loss: Loss,
     l2: float,
     dropout: float,
     noise: np.random.Generator | None,
-) -> tuple[list[np.ndarray], float, int]:
-    """Return the gradients of one batch, the sum of its losses and its right answers."""
-    values, masks = [x], []
+) -> tuple[list[np.ndarray], float, np.ndarray]:
+    """Return the gradients of one batch, the sum of its losses and its logits."""
+    values, masks = [batch.features], []
     for index in range(0, len(parameters) - 2, 2):
         hidden = np.maximum(values[-1] @ parameters[index] + parameters[index + 1], 0)
         if noise is not None:  # inverted dropout: what is left is made larger, so that prediction needs no change
@@ -128,11 +213,8 @@ def _gradients(
             hidden *= masks[-1]
         values.append(hidden)
     logits = values[-1] @ parameters[-2] + parameters[-1]
-    loss, hits = _loss(logits, targets)
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    error = shifted / shifted.sum(1, keepdims=True)
-    error[np.arange(len(targets)), targets] -= 1
-    error /= len(targets)
+    losses, error = loss(logits, batch.targets, batch.weights)
+    error = error / len(losses)
     gradients: list[np.ndarray] = []
     for layer in range(len(parameters) // 2 - 1, -1, -1):
         weight = parameters[2 * layer]
@@ -141,13 +223,13 @@ def _gradients(
             error = (error @ weight.T) * (values[layer] > 0)
             if masks:
                 error *= masks[layer - 1]
-    return gradients, loss, hits
+    return gradients, float(losses.sum()), logits
 
 
 def _adam(
     parameters: Sequence[np.ndarray],
     gradients: Sequence[np.ndarray],
-    moments: Sequence[tuple[np.ndarray, np.ndarray]],
+    moments: Moments,
     learning_rate: float,
     step: int,
 ) -> None:
@@ -159,9 +241,26 @@ def _adam(
         parameter -= (rate * first / (np.sqrt(second) + EPSILON)).astype(np.float32)
 
 
-def _folded(parameters: Sequence[np.ndarray], mean: np.ndarray, scale: np.ndarray) -> Head:
-    """Return the head for raw features: W' = scale * W, b' = b - mean . W'."""
-    first = parameters[0] * scale[:, None]
-    weights = (first, *(p.copy() for p in parameters[2::2]))
-    biases = ((parameters[1] - mean @ first).astype(np.float32), *(p.copy() for p in parameters[3::2]))
-    return Head(weights, biases)
+def _length(arrays: Sequence[np.ndarray]) -> float:
+    """Return the Euclidean length of all numbers together."""
+    return math.sqrt(sum(float(np.vdot(array, array)) for array in arrays))
+
+
+def _snapshot(number: int, parameters: Sequence[np.ndarray], moments: Moments) -> dict[str, np.ndarray]:
+    """Return copies of all that the next epoch begins with; everything else follows from the settings."""
+    found = {"epoch": np.array([number])}
+    for index, (parameter, (first, second)) in enumerate(zip(parameters, moments, strict=True)):
+        found |= {f"parameter.{index}": parameter.copy(), f"first.{index}": first.copy()}
+        found[f"second.{index}"] = second.copy()
+    return found
+
+
+def _restore(snapshot: Mapping[str, np.ndarray], parameters: Sequence[np.ndarray], moments: Moments) -> int:
+    """Fill parameters and moments from a snapshot, in place; return the number of its epoch."""
+    try:
+        for index, (parameter, (first, second)) in enumerate(zip(parameters, moments, strict=True)):
+            parameter[:] = snapshot[f"parameter.{index}"]
+            first[:], second[:] = snapshot[f"first.{index}"], snapshot[f"second.{index}"]
+        return int(snapshot["epoch"][0])
+    except (KeyError, ValueError, IndexError) as error:
+        raise RunError(f"the checkpoint does not fit this training ({error}). Train again.") from error

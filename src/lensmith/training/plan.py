@@ -13,19 +13,19 @@ import numpy as np
 
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store, digest
-from lensmith.errors import UsageError, WeightsError
+from lensmith.errors import UsageError, WeightsError, nearest
 from lensmith.files import write_atomic
 from lensmith.zoo import names, pretrained
 from lensmith.zoo.base import Base, assemble, source_digest
 from lensmith.zoo.contract import Contract, contract_from_dict
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Plan:
     """A base that exists: `shape` is what the cut gives for one picture, (C, h, w) or (F,), `tensors` the names of
-    the weights it needs. `weights` is None for random ones."""
+    the weights it needs. `weights` is None for random ones. `places` are the names of the cuts on the way there."""
 
     network: str
     contract: Contract
@@ -35,6 +35,29 @@ class Plan:
     shape: tuple[int, ...]
     image_size: int
     tensors: tuple[str, ...]
+    places: tuple[str, ...] = ()
+
+    def place_below(self, share: float) -> str:
+        """Return the place with about `share` of the base's layers above it, the outermost of equal ones; "" for none.
+
+        Layers are counted by their tensors, which a network lists from the picture upwards; a place at which no layer
+        with weights ends (an activation, a pooling) is none to begin at.
+        """
+        found: list[tuple[float, int, str]] = []
+        for name in self.places[:-1]:
+            inside = [place for place, tensor in enumerate(self.tensors) if tensor.startswith(f"{name}.")]
+            if inside:
+                above = 1 - (inside[-1] + 1) / len(self.tensors)
+                found.append((round(abs(above - share), 6), name.count("."), name))
+        return min(found)[2] if found else ""
+
+    def place(self, asked: str) -> str:
+        """Return `asked` if a base can be unfrozen there: "all", or a cut before its end. Raises UsageError."""
+        before = self.places[:-1]
+        if asked == "all" or asked in before:
+            return asked
+        near = nearest(asked, before) or f" The last are {', '.join(before[-4:]) or 'none'}."
+        raise UsageError(f"unfreeze is {asked!r}; must be all, or a cut of {self.network} before {self.cut}.{near}")
 
     def base(self, pool: str, preprocessing: Preprocessing) -> Base:
         """Return the base with its pretrained weights, read from their file. Raises WeightsError if they changed."""
@@ -93,6 +116,7 @@ def plan_pretrained(
         shape=place.shape,
         image_size=size,
         tensors=needed,
+        places=_places(str(name), place.name, size),
     )
     _remember(memory, plan, store)
     return plan
@@ -117,6 +141,15 @@ def plan_random(network: str, cut: str | None, image_size: int, store: Store, *,
     return Plan(str(name), open_statistics, None, None, place.name, place.shape, image_size, tensors)
 
 
+def _places(network: str, cut: str, image_size: int) -> tuple[str, ...]:
+    """Return the names of the cuts of a network from the picture up to `cut`."""
+    from lensmith.zoo.build import build
+    from lensmith.zoo.cut import cuts
+
+    named = [place.name for place in cuts(build(names.canonical(network), image_size=image_size), image_size)]
+    return tuple(named[: named.index(cut) + 1]) if cut in named else (cut,)
+
+
 def _memory(store: Store, network: str, weights: str, cut: str | None, image_size: int | None) -> Path:
     libraries = [metadata.version(name) for name in ("torch", "torchvision", "timm")]
     place = str(Path(weights).resolve()) if Path(weights).exists() else weights
@@ -135,7 +168,8 @@ def _remembered(memory: Path, store: Store) -> Plan | None:
         return None
     store.touch(memory)
     fields["contract"] = contract_from_dict(fields["contract"])
-    fields |= {"weights": weights, "shape": tuple(fields["shape"]), "tensors": tuple(fields["tensors"])}
+    fields |= {name: tuple(fields[name]) for name in ("shape", "tensors", "places")}
+    fields["weights"] = weights
     return Plan(**fields)
 
 

@@ -1,16 +1,18 @@
-"""`lensmith check`: what is in a folder of pictures, and what is wrong with it, before anything is trained."""
+"""`lensmith check`: what is in a folder or table of pictures, and what is wrong with it, before training."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lensmith.data.audit import Findings, audit
 from lensmith.data.dataset import Dataset
-from lensmith.data.folders import open_folder
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.read import Files, read_pictures
+from lensmith.data.source import open_data
 from lensmith.data.split import split
 from lensmith.data.store import Store
 from lensmith.errors import DataError
@@ -20,28 +22,65 @@ from lensmith.verbs.console import Console
 TINY = Preprocessing(image_size=1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="nearest")
 
 
+BARS = 10
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the numbers to be told lie: of all pictures, `counts[i]` from `edges[i]` to `edges[i + 1]`."""
+
+    smallest: float
+    median: float
+    largest: float
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Check:
-    """A data set, its findings, and the problem that would stop training (empty if there is none)."""
+    """A data set, its findings, and the problem that would stop training (empty if there is none).
+
+    asked: the options that the data was opened with, as words of a command line.
+    """
 
     dataset: Dataset
     findings: Findings
     problem: str
+    asked: tuple[str, ...] = ()
+
+    @property
+    def spread(self) -> Spread | None:
+        """How the numbers lie where the task is regression, else None."""
+        if self.dataset.task != "regression":
+            return None
+        numbers = self.dataset.targets.astype(np.float64)
+        counts, edges = np.histogram(numbers, bins=BARS)
+        smallest, median, largest = np.quantile(numbers, (0, 0.5, 1)).tolist()
+        return Spread(smallest, median, largest, tuple(edges.tolist()), tuple(counts.tolist()))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form that --json prints."""
         found = self.findings.as_dict(self.dataset)
-        return {"data": str(self.dataset.root), "problem": self.problem or None, **found}
+        return {
+            "data": str(self.dataset.source),
+            "task": self.dataset.task,
+            "target": self.dataset.target_name or None,
+            "problem": self.problem or None,
+            "numbers": asdict(self.spread) if self.spread else None,
+            **found,
+        }
 
 
-def check(data: str | Path, *, quiet: bool = False) -> Check:
-    """Read every picture below a folder and return what was found; nothing is written beside the data.
+def check(data: str | Path, *, task: str = "auto", target: str | None = None, quiet: bool = False) -> Check:
+    """Read every picture of a folder or table and return what was found; nothing is written beside the data.
 
-    data: a folder with one sub-folder a class, or train, validation and test folders of such. quiet: show no
+    data: a folder with one sub-folder a class, or train, validation and test folders of such; or a table (.csv, .tsv,
+    .jsonl) of pictures and labels. task: what the table is for: auto, classification, multilabel or regression.
+    target: the column of the table to learn (default: the one named as such, or the only one). quiet: show no
     progress. Raises DataError where there is nothing to check (an empty folder, one class).
     """
     console, store = Console(quiet), Store()
-    dataset = open_folder(Path(data).expanduser().resolve())
+    dataset = open_data(Path(data).expanduser().resolve(), task=task, target=target)
     files = Files(dataset.root, dataset.paths, store)
     known = set(files.hashes())
     records = []
@@ -50,7 +89,8 @@ def check(data: str | Path, *, quiet: bool = False) -> Check:
             records.append(picture.record)
             advance(len(records))
     findings = audit(dataset, records)
-    return Check(dataset, findings, _problem(dataset, findings))
+    asked = (*(("--task", task) if task != "auto" else ()), *(("--target", target) if target else ()))
+    return Check(dataset, findings, _problem(dataset, findings), asked)
 
 
 def _problem(dataset: Dataset, findings: Findings) -> str:

@@ -29,9 +29,14 @@ class Stopwatch:
         finally:
             self.steps[name] = round(self.steps.get(name, 0.0) + time.perf_counter() - start, 3)
 
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
     def as_dict(self) -> dict[str, Any]:
         """Return the seconds since the start, and those of the steps."""
-        return {"seconds": round(time.perf_counter() - self.started, 3), "steps": self.steps}
+        return {"seconds": round(self.seconds, 3), "steps": self.steps}
 
 
 class Console:

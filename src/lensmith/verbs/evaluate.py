@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from lensmith.data.dataset import Dataset
-from lensmith.data.folders import open_folder
+from lensmith.data.source import open_data
 from lensmith.data.store import Store
+from lensmith.data.table import TABLE_SUFFIXES
 from lensmith.errors import RunError
 from lensmith.model import Model, load_model
 from lensmith.run import Run, open_run
+from lensmith.tasks.interface import Task
 from lensmith.verbs.console import Console
 from lensmith.verbs.score import score_split
 
@@ -28,9 +30,8 @@ class Evaluation:
     verdict: str
     paths: tuple[str, ...]
     targets: np.ndarray
-    predicted: np.ndarray
-    probabilities: np.ndarray
-    classes: tuple[str, ...]
+    answers: np.ndarray
+    task: Task
     unreadable: tuple[tuple[str, str], ...]
     seen: int
 
@@ -67,8 +68,9 @@ def evaluate(
 ) -> Evaluation:
     """Score a run's model and return an Evaluation; nothing in the run is changed.
 
-    run: a run, its folder, or its name in `out`. data: a folder with one sub-folder a class, named as in training
-    (None: the run's own held-out pictures, which must still be where they were, unchanged).
+    run: a run, its folder, or its name in `out`. data: a folder with one sub-folder a class, named as in training, or
+    a table with the column that was trained on (None: the run's own held-out pictures, which must still be where they
+    were, unchanged).
     engine: openvino or torch (default: the one the model was trained with). device: auto, cpu, cuda or mps.
     out: the folder of runs. quiet: say nothing.
 
@@ -81,27 +83,34 @@ def evaluate(
         split = str(found.field("held_out"))
         dataset = _held_out(found, model, split, store)
     else:
-        split, dataset = "new", open_folder(Path(data).expanduser().resolve(), model.task.classes)
+        split, dataset = "new", _new(found, model, Path(data).expanduser().resolve())
     with console.progress("pictures", len(dataset.paths)) as advance:
         answers = score_split(model, dataset, np.arange(len(dataset.paths)), store, advance=advance)
     seed = int(found.field("seed"))
-    metrics = model.task.score(answers.targets, answers.probabilities, seed)
+    metrics = model.task.score(answers.targets, answers.answers, seed)
     seen = _seen(found, split, answers.sha256)
     # Only pictures that were kept away from training count as never seen.
     words = split if data is None else "this folder" if seen else "test"
     return Evaluation(
-        data=str(dataset.root),
+        data=str(dataset.source),
         split=split,
         metrics=metrics,
         verdict=model.task.verdict(metrics, words),
         paths=answers.paths,
         targets=answers.targets,
-        predicted=model.task.decode(answers.probabilities),
-        probabilities=answers.probabilities,
-        classes=model.task.classes,
+        answers=answers.answers,
+        task=model.task,
         unreadable=tuple((record.path, record.reason) for record in answers.unreadable),
         seen=seen,
     )
+
+
+def _new(run: Run, model: Model, path: Path) -> Dataset:
+    """Return new pictures as a data set with the classes of the model; of a table the column that was trained on."""
+    listed = path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
+    column = str(run.document.get("target", "")) or None
+    target = column if listed else None
+    return open_data(path, task=model.task.kind, target=target, classes=model.task.classes)
 
 
 def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
@@ -116,12 +125,12 @@ def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
 
 def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
     """Return the run's held-out pictures as a data set, after making sure that they are the same files."""
-    root = Path(run.field("request")["data"])
+    source = Path(run.field("request")["data"])
+    root = source.parent if source.suffix.lower() in TABLE_SUFFIXES and not source.is_dir() else source
     table = run.read_table("splits.csv", ("path", "target", "split", "sha256"))
-    rows = [row for row in table if row["split"] == split and row["target"] in model.task.classes]
+    rows = [row for row in table if row["split"] == split]
     if not rows:
         raise RunError(f"{run.folder / 'splits.csv'} is damaged (it has no rows of {split}). Train again.")
-    classes = {name: index for index, name in enumerate(model.task.classes)}
     for row in rows:
         try:
             same = store.file_sha256(root / row["path"]) == row["sha256"]
@@ -132,12 +141,16 @@ def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
             ) from error
         if not same:
             raise RunError(f"the held-out picture {row['path']} in {root} has changed since the run. Train again.")
+    try:
+        targets = model.task.targets_of([row["target"] for row in rows])
+    except ValueError as error:
+        raise RunError(f"{run.folder / 'splits.csv'} is damaged (target: {error}). Train again.") from error
     return Dataset(
         root=root,
-        task="classification",
+        task=model.task.kind,
         classes=model.task.classes,
         paths=tuple(row["path"] for row in rows),
-        targets=np.array([classes[row["target"]] for row in rows], np.int64),
+        targets=targets,
         given=(split,) * len(rows),
-        not_pictures=(),
+        target_name=str(run.document.get("target", "")),
     )

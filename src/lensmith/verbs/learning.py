@@ -1,121 +1,222 @@
-"""The two steps of train that take time: the one pass over the pictures, and the epochs."""
+"""The parts of train that take time: the one pass over the pictures, and the stages with their checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from lensmith.data.dataset import Dataset
+from lensmith.data.pixels import load_pixels
 from lensmith.data.read import Files, Record
 from lensmith.data.split import Splits
+from lensmith.data.statistics import fitted
 from lensmith.data.store import Store
 from lensmith.engines.choose import Chosen
-from lensmith.errors import RunError
+from lensmith.errors import RunError, UsageError
 from lensmith.run import Run
-from lensmith.training.diagnosis import Point
+from lensmith.tasks.interface import Task
+from lensmith.training import stages, trials
 from lensmith.training.epoch import EarlyStopping, Epoch
-from lensmith.training.recipe import Resolved
+from lensmith.training.recipe import Recipe, Resolved, first_stage
+from lensmith.training.stages import Course, Series, Weights
 from lensmith.verbs.console import Console, Stopwatch
+from lensmith.verbs.keeper import Keeper, part
 from lensmith.zoo.base import Base
+
+PICTURES_TIMED = 24
+Start = Callable[[Weights | None], Series]
 
 
 @dataclass(frozen=True)
 class Material:
-    """What is learned from, one row a picture: features (n, F) and the base and engine that made them, or pixels
-    (n, s, s, 3) uint8 and neither."""
+    """What was made of the pictures in the one pass: features (n, F) of a base, or nothing but the pixels."""
 
-    values: np.ndarray
     records: tuple[Record, ...]
+    pixels: Callable[[], np.ndarray]
+    features: np.ndarray | None = None
     base: Base | None = None
     chosen: Chosen | None = None
 
 
 @dataclass(frozen=True)
 class Learned:
-    """The epoch that is kept, why training ended, and the history of the series it belongs to."""
+    """The epoch that is kept, why training ended, the history of the series it belongs to, and a warning of a stage
+    that came after and diverged."""
 
     epoch: Epoch
     why: str
-    series: tuple[Point, ...]
+    history: tuple[dict[str, Any], ...]
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training takes place: its run (None: nothing is kept), what it says, and how long it has gone on."""
+
+    run: Run | None
+    console: Console
+    watch: Stopwatch
 
 
 def read_material(resolved: Resolved, dataset: Dataset, store: Store, console: Console, watch: Stopwatch) -> Material:
-    """Read every picture once, into features (recipe features) or pixels (recipe scratch)."""
-    recipe = resolved.recipe
+    """Read every picture once, into features or, where there is no base yet, pixels."""
     files = Files(dataset.root, dataset.paths, store)
-    if recipe.recipe == "scratch":
-        from lensmith.data.pixels import load_pixels
-
+    if resolved.plan.weights is None:
         with watch.step("reading"), console.progress("reading", len(dataset)) as advance:
             pixels, records = load_pixels(files, resolved.preprocessing, store.folder, advance=advance)
-        return Material(pixels, records)
+        return Material(records, lambda: pixels)
     from lensmith.training.features import extract
 
+    recipe = resolved.recipe
     with watch.step("engine"):
         base = resolved.plan.base(recipe.pool, resolved.preprocessing)
         chosen = base.engine(store, engine=recipe.engine, device=recipe.device)
     with watch.step("features"), console.progress("features", len(dataset)) as advance:
-        found = extract(files, resolved.preprocessing, base.key, chosen.engine, store, advance=advance)
-    return Material(found.values, found.records, base, chosen)
+        budget = recipe.budget if resolved.request.recipe == "auto" else None
+        timed = _within(budget, len(dataset), watch, advance)
+        found = extract(files, resolved.preprocessing, base.key, chosen.engine, store, advance=timed)
+
+    @cache
+    def read_pixels() -> np.ndarray:
+        again = Files(dataset.root, dataset.paths, store)
+        with watch.step("reading"), console.progress("reading", len(dataset)) as advance:
+            return load_pixels(again, resolved.preprocessing, store.folder, advance=advance)[0]
+
+    return Material(found.records, read_pixels, found.values, base, chosen)
 
 
-def learn(
-    run: Run, resolved: Resolved, material: Material, dataset: Dataset, splits: Splits, console: Console
-) -> Learned:
-    """Run the epochs of every series, writing each into history.csv as it ends; return the best of all.
+def course_of(resolved: Resolved, material: Material, dataset: Dataset, task: Task, splits: Splits) -> Course:
+    """Return what is learned from; without pretrained weights the normalisation follows from the training pictures."""
+    train = splits.indices("train")
+    preprocessing, inputs = resolved.preprocessing, dict[str, np.ndarray]()
+    if resolved.plan.weights is None:
+        preprocessing, inputs = fitted(preprocessing, material.pixels(), train)
+    return Course(
+        task=task,
+        targets=dataset.targets,
+        sha256=tuple(record.sha256 for record in material.records),
+        train=train,
+        stopping=splits.indices(splits.stopping),
+        plan=resolved.plan,
+        preprocessing=preprocessing,
+        inputs=inputs,
+        pixels=material.pixels,
+        features=material.features,
+        base=material.base,
+        chosen=material.chosen,
+    )
+
+
+def study(place: Place, recipe: Recipe, course: Course) -> Learned:
+    """Run the stages of one recipe, writing each epoch into history.csv as it ends; return the best of all.
 
     Raises RunError if the loss was never a number.
     """
-    recipe, best = resolved.recipe, None
-    everything = _series(resolved, material, dataset, splits)
-    with console.progress("training", recipe.epochs * len(everything)) as advance:
-        for place, epochs in enumerate(everything):
-            stopping, points = EarlyStopping(recipe.min_delta, recipe.patience), []
-            for epoch in epochs:
-                run.append_history({"epoch": epoch.number, **asdict(epoch)})
-                points.append(_point(epoch))
-                advance(place * recipe.epochs + epoch.number, f"loss {epoch.validation_loss:.3f}")
-                if stopping.stops(epoch):
-                    break
-            found = stopping.best
+    if recipe.recipe == "scratch":
+        recipe = with_rate(place, recipe, course)
+        return _learned(
+            run_stage(place, "scratch", recipe, lambda resume: stages.scratch_stage(recipe, course, resume))
+        )
+    first = _learned(head(place, recipe, course))
+    return first if recipe.recipe == "features" else better(first, second_stage(place, recipe, course, first))
+
+
+def head(place: Place, recipe: Recipe, course: Course) -> Learned | None:
+    """Train heads on cached features: the recipe's own stage, or the one that frozen and finetune begin with."""
+    first = recipe if recipe.recipe == "features" else first_stage(recipe, len(course.train) + len(course.stopping))
+    return run_stage(place, "", first, lambda _: stages.features_stage(first, course))
+
+
+def second_stage(place: Place, recipe: Recipe, course: Course, first: Learned) -> Learned | None:
+    """Go on from the head of `first` by recipe frozen or finetune; None if it diverged at once."""
+    kept = first.epoch
+    if recipe.recipe == "frozen":
+        return run_stage(place, "frozen", recipe, lambda resume: stages.frozen_stage(recipe, course, kept, resume))
+    tuned = with_rate(place, recipe, course)
+    return run_stage(place, "finetune", tuned, lambda resume: stages.finetune_stage(tuned, course, kept, resume))
+
+
+def run_stage(place: Place, name: str, recipe: Recipe, start: Start) -> Learned | None:
+    """Run every series of a stage to its end and return the best, None if no loss was ever a number.
+
+    With a name the stage leaves a checkpoint after an epoch, and goes on from one that it finds.
+    """
+    saved = place.run.read_checkpoint(name) if name and place.run else None
+    everything = start(part(saved[0], "now.") if saved else None)
+    best: Learned | None = None
+    with place.console.progress(_title(recipe), recipe.epochs * len(everything)) as advance:
+        for number, epochs in enumerate(everything):
+            keeper = Keeper(place.run, name, _stopping(recipe))
+            if saved:
+                keeper.restore(*saved)
+            if not keeper.stopping.ended:
+                for epoch in epochs:
+                    ended = keeper.take(epoch)
+                    advance(number * recipe.epochs + epoch.number, f"loss {epoch.validation_loss:.3f}")
+                    if ended:
+                        break
+                keeper.close()
+            found = keeper.stopping.best
             if found is not None and (best is None or found.validation_loss < best.epoch.validation_loss):
-                best = Learned(found, stopping.sentence(epoch), tuple(points))
+                best = Learned(found, keeper.why, tuple(keeper.rows))
         advance(recipe.epochs * len(everything))
-    if best is None:
-        rate = f"{recipe.learning_rate:g}"
-        raise RunError(f"training diverged: the loss was never a number. learning_rate is {rate}; try a tenth of it.")
     return best
 
 
-def _series(resolved: Resolved, material: Material, dataset: Dataset, splits: Splits) -> list[Iterator[Epoch]]:
-    """Return one generator of epochs for each penalty (features), or a single one (scratch)."""
-    recipe, classes = resolved.recipe, len(dataset.classes)
-    train, stopping = splits.indices("train"), splits.indices(splits.stopping)
-    if recipe.recipe == "scratch":
-        from lensmith.training.scratch import start
-
-        return [start(resolved, material.values, dataset.targets, classes, train, stopping)]
-    from lensmith.training.head import Examples, HeadSettings, fit_head
-
-    settings = HeadSettings(
-        dense=recipe.dense,
-        dropout=recipe.dropout,
-        learning_rate=recipe.learning_rate,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        seed=recipe.seed,
-    )
-    one, other = (Examples(material.values[part], dataset.targets[part]) for part in (train, stopping))
-    return [fit_head(one, other, classes, l2, settings) for l2 in recipe.l2]
+def with_rate(place: Place, recipe: Recipe, course: Course) -> Recipe:
+    """Return the recipe with the learning rate that a range test suggests, where that was asked for."""
+    if not recipe.find_rate or place.run is None:
+        return recipe
+    found = place.run.document.get("find_rate")
+    if found is None:
+        place.console.say("looking for a learning rate")
+        tested = trials.tested_rates(recipe, course)
+        place.run.write_table("rates.csv", ("learning_rate", "loss"), zip(tested.rates, tested.losses, strict=True))
+        found = {"suggested": tested.suggested, "sentence": tested.words}
+        place.run.update(find_rate=found)
+    place.console.say(found["sentence"])
+    return replace(recipe, learning_rate=found["suggested"] or recipe.learning_rate)
 
 
-def _point(epoch: Epoch) -> Point:
-    return Point(
-        number=epoch.number,
-        train_loss=epoch.train_loss,
-        validation_loss=epoch.validation_loss,
-        train_accuracy=epoch.train_accuracy,
-        validation_accuracy=epoch.validation_accuracy,
-    )
+def better(first: Learned, second: Learned | None) -> Learned:
+    """Return the second stage, unless the head that it began with was better; then say so."""
+    if second is None:
+        why = "the second stage diverged at once, so the head before it is kept"
+        return replace(first, why=why, warning=f"The learning rate is too high: {why}. Try a tenth of it.")
+    if second.epoch.validation_loss < first.epoch.validation_loss:
+        return second
+    return replace(first, why=f"{second.why}; it was no better than the head on cached features, which is kept")
+
+
+def _learned(found: Learned | None) -> Learned:
+    if found is None:
+        raise RunError("training diverged: the loss was never a number. Try a tenth of the learning rate.")
+    return found
+
+
+def _stopping(recipe: Recipe) -> EarlyStopping:
+    return EarlyStopping(recipe.min_delta, recipe.patience, recipe.stop_right, recipe.stop_rest)
+
+
+def _title(recipe: Recipe) -> str:
+    return "training" if recipe.recipe in ("features", "scratch") else recipe.recipe
+
+
+def _within(budget: float | None, total: int, watch: Stopwatch, advance: Callable[..., None]) -> Callable[[int], None]:
+    """Return `advance` that also ends the work with a UsageError where the first step alone breaks the budget."""
+    before = watch.seconds  # imports, and a base that is converted once: not paid again for each picture
+
+    def counted(done: int) -> None:
+        advance(done)
+        predicted = before + (watch.seconds - before) * total / done
+        if budget is not None and done >= PICTURES_TIMED and predicted > budget:
+            raise UsageError(
+                f"budget is {budget:g} s, but the first step, features, takes about {predicted:.0f} s for {total:,} "
+                f"pictures here. Try --budget {-(-predicted // 60):.0f}m, or smaller pictures by --image-size."
+            )
+
+    return counted

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,24 +21,34 @@ from lensmith.verbs.console import Console
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one picture; `reason` is set, and everything else empty, if it could not be read."""
+    """The answer for one picture: `answer` as the task words it, with "predicted" (a class, labels, or a number) and,
+    for classes, "confidence" and "probabilities". `reason` is set, and the answer empty, if it could not be read."""
 
     path: str
-    predicted: str
-    confidence: float
-    probabilities: dict[str, float]
+    answer: Mapping[str, Any]
     reason: str = ""
+
+    @property
+    def predicted(self) -> Any:
+        """The class, the list of labels, or the number; None if the picture could not be read."""
+        return self.answer.get("predicted")
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of the class; None where there is none."""
+        return self.answer.get("confidence")
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """The probability of every class or label; empty where there is none."""
+        shares: Mapping[str, float] = self.answer.get("probabilities", {})
+        return shares
 
     def as_dict(self) -> dict[str, object]:
         """Return the JSON-ready form."""
         if self.reason:
             return {"path": self.path, "error": self.reason}
-        return {
-            "path": self.path,
-            "predicted": self.predicted,
-            "confidence": round(self.confidence, 6),
-            "probabilities": {name: round(value, 6) for name, value in self.probabilities.items()},
-        }
+        return {"path": self.path, **self.answer}
 
 
 def predict(
@@ -77,19 +88,12 @@ def predict(
 
     with console.progress("pictures", len(paths)) as advance:
         for answer in model.ask(pixels()):
-            for row in answer.probabilities:
+            for row in answer.answers:
                 answers[waiting[len(answers)]] = row
-    task = model.task
-    predictions = []
-    for index, path in enumerate(paths):
-        if index in reasons:
-            predictions.append(Prediction(path, "", 0.0, {}, reasons[index]))
-            continue
-        row = answers[index][None]
-        named = task.classes[int(task.decode(row)[0])]
-        shares = dict(zip(task.classes, map(float, row[0]), strict=True))
-        predictions.append(Prediction(path, named, shares[named], shares))
-    return predictions
+    return [
+        Prediction(path, {}, reasons[index]) if index in reasons else Prediction(path, model.task.row(answers[index]))
+        for index, path in enumerate(paths)
+    ]
 
 
 def list_pictures(places: Sequence[str | Path]) -> list[str]:

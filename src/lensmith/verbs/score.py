@@ -17,12 +17,12 @@ from lensmith.training.features import extract
 
 @dataclass(frozen=True)
 class Answers:
-    """Paths, contents, targets (n,) and probabilities (n, k) of the readable pictures; the records of the others."""
+    """Paths, contents, targets and the model's answers for the readable pictures; the records of the others."""
 
     paths: tuple[str, ...]
     sha256: tuple[str, ...]
     targets: np.ndarray
-    probabilities: np.ndarray
+    answers: np.ndarray
     unreadable: tuple[Record, ...]
 
 
@@ -55,6 +55,6 @@ def score_split(
         paths=tuple(path for path, fine in zip(paths, good, strict=True) if fine),
         sha256=tuple(record.sha256 for record in found.records if not record.reason),
         targets=dataset.targets[chosen][good],
-        probabilities=model.task.probabilities(model.head.logits(found.values[good])),
+        answers=model.task.answers(model.head.logits(found.values[good])),
         unreadable=tuple(record for record in found.records if record.reason),
     )

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from lensmith.data.dataset import Dataset
 from lensmith.data.store import Entry, cache_folder
 from lensmith.errors import RunError
 from lensmith.files import write_atomic, writing
 from lensmith.run import Run
-from lensmith.verbs.check import Check
+from lensmith.verbs.check import Check, Spread
 from lensmith.verbs.evaluate import Evaluation
 from lensmith.verbs.predict import Prediction
 
 MOST_ROWS = 20
+LONGEST_BAR = 40
 LABELS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "map": "mean average precision",
+    "mae": "mean absolute error",
+    "rmse": "root mean square error",
+    "r2": "R2",
     "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "exact_match": "exactly right",
     "top5": "top-5 accuracy",
     "auc": "AUC",
     "log_loss": "log loss",
@@ -34,6 +44,8 @@ LABELS = {
 def run(finished: Run) -> None:
     """Print a finished run: scores, where the report is, what to do next."""
     document = finished.document
+    if len(document.get("ladder", {}).get("rows", [])) > 1:
+        ladder(document["ladder"], document["metric"])
     metrics(finished.metrics[document["held_out"]], document["held_out"])
     print(f"\nreport  {finished.report}")
     print(f"next    lensmith predict {shlex.quote(str(finished.folder))} YOUR-PICTURE.jpg")
@@ -47,16 +59,28 @@ def run_as_dict(finished: Run) -> dict[str, Any]:
         "run": str(finished.folder),
         "report": str(finished.report),
         **{key: document[key] for key in kept},
+        "ladder": document.get("ladder"),
         "metrics": finished.metrics,
     }
 
 
 def metrics(scores: Mapping[str, Any], split: str) -> None:
     """Print the scores of one split with their intervals."""
-    print(f"\n{split}, {scores['accuracy']['n']} pictures         95 % interval")
-    for key, label in LABELS.items():
-        if key in scores:
-            print(f"  {label:<20} {_number(scores[key]['value'])}   {_range(scores[key])}")
+    known = [(label, scores[key]) for key, label in LABELS.items() if key in scores]
+    print(f"\n{split}, {known[0][1]['n']} pictures              95 % interval")
+    for label, interval in known:
+        print(f"  {label:<24} {_number(interval['value']):>7}   {_range(interval)}")
+
+
+def ladder(account: Mapping[str, Any], metric: str) -> None:
+    """Print what each step of the ladder cost and gained, and why it stopped."""
+    print(f"\n  step        seconds  predicted {metric:>9}    gain  better with   outcome")
+    for row in account["rows"]:
+        spent = [_cell(row[key], "8.0f") for key in ("seconds", "predicted")]
+        found = [_cell(row["value"], "7.3f"), _cell(row["gain"], "+7.3f"), _cell(row["probability"], "12.0%")]
+        cells = f"{spent[0]:>8} {spent[1]:>10} {found[0]:>9} {found[1]:>7} {found[2]:>12}"
+        print(f"  {row['step']:<10} {cells}   {row['status']}")
+    print(f"  {account['why']}")
 
 
 def evaluation(found: Evaluation) -> None:
@@ -65,54 +89,72 @@ def evaluation(found: Evaluation) -> None:
     if found.seen:
         print(found.warning)
     metrics(found.metrics, found.split)
-    print("\n  class                 precision  recall     F1  pictures")
-    per_class = found.metrics["per_class"]
-    ranked = sorted(per_class, key=lambda name: per_class[name]["f1"]["value"] or 0)
-    for name in ranked[:MOST_ROWS]:
-        row = per_class[name]
-        parts = "  ".join(f"{_number(row[key]['value']):>9}" for key in ("precision", "recall"))
-        print(f"  {name[:20]:<20} {parts}  {_number(row['f1']['value'])}  {row['n']:>8}")
-    if len(ranked) > MOST_ROWS:
-        print(f"  and {len(ranked) - MOST_ROWS} classes more, all better (--json has them)")
+    if "per_class" in found.metrics:
+        _per_class(found.metrics["per_class"], found.task.kind)
     for path, reason in found.unreadable:
         print(f"left out: {path}: {reason}")
+
+
+def _per_class(table: Mapping[str, Any], kind: str) -> None:
+    columns = ("ap", "precision", "recall", "f1") if kind == "multilabel" else ("precision", "recall", "f1")
+    noun = "label" if kind == "multilabel" else "class"
+    print(
+        f"\n  {noun:<20}" + "".join(f"{name if name not in ('ap', 'f1') else name.upper():>11}" for name in columns),
+        end="",
+    )
+    print("  pictures")
+    ranked = sorted(table, key=lambda name: table[name]["f1"]["value"] or 0)
+    for name in ranked[:MOST_ROWS]:
+        row = table[name]
+        print(
+            f"  {name[:20]:<20}" + "".join(f"{_number(row[key]['value']):>11}" for key in columns) + f"  {row['n']:>8}"
+        )
+    if len(ranked) > MOST_ROWS:
+        more = "labels" if kind == "multilabel" else "classes"
+        print(f"  and {len(ranked) - MOST_ROWS} {more} more, all better (--json has them)")
 
 
 def predictions(found: Sequence[Prediction]) -> None:
     """Print one line a picture."""
     width = min(60, max(len(prediction.path) for prediction in found))
-    name_width = max([len(prediction.predicted) for prediction in found] + [1])
+    name_width = max([len(said(prediction)) for prediction in found] + [1])
     for prediction in found:
         path = prediction.path if len(prediction.path) <= width else "…" + prediction.path[1 - width :]
         if prediction.reason:
             print(f"{path:<{width}}  cannot be read: {prediction.reason}")
             continue
+        named = prediction.predicted if isinstance(prediction.predicted, list) else [prediction.predicted]
         others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-        then = ", ".join(f"{name} {share:.0%}" for name, share in others[:3] if name != prediction.predicted)
-        print(f"{path:<{width}}  {prediction.predicted:<{name_width}}  {prediction.confidence:6.1%}   {then}")
+        then = ", ".join(f"{name} {share:.0%}" for name, share in others[:3] if name not in named)
+        sure = f"{prediction.confidence:6.1%}" if prediction.confidence is not None else ""
+        print(f"{path:<{width}}  {said(prediction):<{name_width}}  {sure}   {then}".rstrip())
+
+
+def said(prediction: Prediction) -> str:
+    """Return an answer as text: a class, labels joined by ";", or a number."""
+    value = prediction.predicted
+    return ";".join(value) if isinstance(value, list) else "" if value is None else f"{value}"
 
 
 def predictions_csv(found: Sequence[Prediction]) -> None:
     """Print one CSV row a picture; an unreadable one has only its path and error."""
     classes = next((list(prediction.probabilities) for prediction in found if prediction.probabilities), [])
+    sure = all(prediction.reason or prediction.confidence is not None for prediction in found)
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["path", "predicted", "confidence", "error", *(f"p:{name}" for name in classes)])
+    table.writerow(["path", "predicted", *(["confidence"] * sure), "error", *(f"p:{name}" for name in classes)])
     for prediction in found:
-        shares = [f"{prediction.probabilities[name]:.6f}" if not prediction.reason else "" for name in classes]
-        confidence = "" if prediction.reason else f"{prediction.confidence:.6f}"
-        table.writerow([prediction.path, prediction.predicted, confidence, prediction.reason, *shares])
+        shares = ["" if prediction.reason else f"{prediction.probabilities[name]:.6f}" for name in classes]
+        confidence = "" if prediction.confidence is None else f"{prediction.confidence:.6f}"
+        row = [prediction.path, said(prediction), *([confidence] * sure), prediction.reason, *shares]
+        table.writerow(row)
 
 
 def write_evaluation(found: Evaluation, path: Path) -> None:
     """Write one row a picture, in the form of predictions.csv."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["path", "target", "predicted", "confidence", *(f"p:{name}" for name in found.classes)])
-    for place, target, answer, row in zip(
-        found.paths, found.targets, found.predicted, found.probabilities, strict=True
-    ):
-        shares = [f"{share:.6f}" for share in row]
-        table.writerow([place, found.classes[target], found.classes[answer], shares[answer], *shares])
+    table.writerow(found.task.table_header())
+    table.writerows(found.task.table_rows(found.paths, found.targets, found.answers))
     if not path.parent.is_dir():
         raise RunError(f"there is no folder {str(path.parent)!r} to write {path.name} into. Make it first.")
     with writing(path):
@@ -121,18 +163,19 @@ def write_evaluation(found: Evaluation, path: Path) -> None:
 
 def check(found: Check) -> None:
     """Print what a check found."""
-    report = found.findings.as_dict(found.dataset)
+    report, dataset = found.findings.as_dict(found.dataset), found.dataset
     width, height = report["median_size"]
-    print(
-        f"{report['pictures']} pictures in {len(found.dataset.classes)} classes, mostly about {width} x {height} pixels"
-    )
-    counts = found.dataset.counts()
-    splits = [name for name in ("", "train", "validation", "test") if any(name in row for row in counts.values())]
-    print(f"\n  {'class':<24}" + "".join(f"{name or 'pictures':>12}" for name in splits))
-    for name, row in list(counts.items())[:MOST_ROWS]:
-        print(f"  {name[:24]:<24}" + "".join(f"{row.get(split, 0):>12}" for split in splits))
-    if len(counts) > MOST_ROWS:
-        print(f"  and {len(counts) - MOST_ROWS} classes more")
+    what = {
+        "classification": f"in {len(dataset.classes)} classes",
+        "multilabel": f"with any of {len(dataset.classes)} labels",
+        "regression": f"with a number each ({dataset.target_name})",
+    }
+    print(f"{report['pictures']} pictures {what[dataset.task]}, mostly about {width} x {height} pixels")
+    print()
+    if found.spread is None:
+        _counts(dataset)
+    else:
+        _spread(found.spread)
     print()
     _listed("cannot be read", [f"{item['path']}: {item['reason']}" for item in report["unreadable"]])
     _listed("exact copies", [" = ".join(group) for group in report["copies"]])
@@ -143,7 +186,26 @@ def check(found: Check) -> None:
     if found.problem:
         print(f"\nproblem: {found.problem}")
     else:
-        print(f"ready: lensmith train {shlex.quote(str(found.dataset.root))}")
+        print(f"ready: lensmith train {shlex.join([str(dataset.source), *found.asked])}")
+
+
+def _counts(dataset: Dataset) -> None:
+    counts = dataset.counts()
+    splits = [name for name in ("", "train", "validation", "test") if any(name in row for row in counts.values())]
+    print(f"  {dataset.noun:<24}" + "".join(f"{name or 'pictures':>12}" for name in splits))
+    for name, row in list(counts.items())[:MOST_ROWS]:
+        print(f"  {name[:24]:<24}" + "".join(f"{row.get(split, 0):>12}" for split in splits))
+    if len(counts) > MOST_ROWS:
+        more = "labels" if dataset.noun == "label" else "classes"
+        print(f"  and {len(counts) - MOST_ROWS} {more} more")
+
+
+def _spread(spread: Spread) -> None:
+    print(f"  smallest {spread.smallest:g}, median {spread.median:g}, largest {spread.largest:g}\n")
+    print(f"  {'from':>12}{'to':>12}{'pictures':>12}")
+    for (low, high), count in zip(pairwise(spread.edges), spread.counts, strict=True):
+        bar = "#" * math.ceil(LONGEST_BAR * count / max(spread.counts))
+        print(f"  {low:>12.6g}{high:>12.6g}{count:>12}  {bar}".rstrip())
 
 
 def entries(found: Sequence[Entry], *, cleared: bool) -> None:
@@ -168,6 +230,10 @@ def _listed(title: str, lines: Sequence[str], count: int | None = None) -> None:
 
 def _number(value: float | None) -> str:
     return "    -" if value is None else f"{value:.3f}"
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}".strip()
 
 
 def _range(interval: Mapping[str, float | None]) -> str:

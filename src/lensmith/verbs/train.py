@@ -1,51 +1,55 @@
-"""`lensmith train`: from a folder of pictures to a run folder with a model, its scores and a report."""
+"""`lensmith train`: from pictures to a run folder with a model, its scores and a report."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lensmith import __version__
 from lensmith.data.audit import Findings, audit, require_enough
 from lensmith.data.dataset import Dataset
-from lensmith.data.folders import open_folder
-from lensmith.data.preprocess import Preprocessing
+from lensmith.data.source import open_data
 from lensmith.data.split import Splits, split
 from lensmith.data.store import Store
-from lensmith.engines.head import from_tensors
-from lensmith.errors import RunError
-from lensmith.model import Model, load_model, model_files
-from lensmith.reports import write_report
-from lensmith.reports.card import model_card
-from lensmith.reports.examples import write_examples
-from lensmith.reproduce import machine, versions
-from lensmith.run import Run, create_run, discard, require_free
-from lensmith.tasks.classification import Classification
-from lensmith.training.diagnosis import diagnose
-from lensmith.training.epoch import Epoch
-from lensmith.training.recipe import Request, Resolved, resolve, weights_name
+from lensmith.errors import RunError, UsageError
+from lensmith.run import Run, create_run, discard, open_run, require_free
+from lensmith.tasks.choose import task_for
+from lensmith.training.recipe import Resolved, resolve, weights_name
+from lensmith.training.request import Request
+from lensmith.training.stages import Course
+from lensmith.verbs.climb import Climbed, Rung, climb
 from lensmith.verbs.console import Console, Stopwatch
-from lensmith.verbs.learning import Learned, Material, learn, read_material
-from lensmith.verbs.score import Answers, score_split
-from lensmith.zoo.base import Base
+from lensmith.verbs.document import recipe_document, run_document, split_rows
+from lensmith.verbs.finish import finish
+from lensmith.verbs.learning import Place, course_of, read_material, study
+
+SMALL_PICTURES = 64  # pixels; up to here a small network from scratch costs little enough to be worth a try
 
 
 def train(
-    data: str | Path,
+    data: str | Path | None = None,
     *,
+    task: str = "auto",
+    target: str | None = None,
     network: str | None = None,
     weights: str | Path = "auto",
     recipe: str = "auto",
+    budget: str | None = None,
     cut: str | None = None,
+    unfreeze: str = "auto",
     pool: str | None = None,
     dense: Sequence[int] | None = None,
     dropout: float = 0.5,
+    init: str = "default",
+    output: str = "softmax",
+    loss: str | None = None,
     augment: str = "auto",
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    preprocess: str | None = None,
     image_size: int | None = None,
     resize: str = "crop",
     crop: float | None = None,
@@ -53,74 +57,174 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    find_rate: bool = False,
     optimizer: str | None = None,
     weight_decay: float | None = None,
     clip: float | None = None,
     label_smoothing: float = 0.0,
+    class_weights: str = "none",
+    ema: float = 0.0,
+    precision: str = "auto",
     min_delta: float = 0.001,
     patience: int = 10,
+    stop_right: float | None = None,
+    stop_rest: float | None = None,
     seed: int = 0,
     device: str = "auto",
     engine: str = "auto",
     out: str | Path = "runs",
     name: str | None = None,
+    resume: Run | str | Path | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Train a classifier on a folder of pictures and return its run.
+    """Train on labelled pictures and return the run.
 
-    data: a folder with one sub-folder a class, or train, validation and test folders of such.
+    data: a folder with one sub-folder a class, or train, validation and test folders of such; or a table (.csv, .tsv,
+    .jsonl) of pictures and labels. task: auto, classification, multilabel or regression, and target: the column to
+    learn, both for tables.
     network: torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5 or module:factory (default mobilenet_v2).
     weights: auto, none, a published name, or the path of a .safetensors or .pth file.
-    recipe: auto, features (a pretrained base runs once, a head is trained) or scratch.
-    cut: where the base ends (default: its last feature map). pool: mean or flatten.
-    dense: widths of hidden layers of the head (default none for features). dropout: share dropped in them.
+    recipe: features (a pretrained base runs once, a head is trained), frozen (the same on augmented pictures), finetune
+    (head, then head and top of the base together), scratch, or auto: these in turn, while the budget lasts and one
+    proves better. budget: time for auto, such as 90s, 10m or 1h (default 10m).
+    cut: where the base ends (default: its last feature map). unfreeze: auto, all, or the cut after which finetune
+    trains the base. pool: mean or flatten. dense: widths of hidden layers of the head (default none with weights).
+    dropout: share dropped in them. init: default, uniform, xavier or he, the first weights of recipe scratch.
+    output: softmax, or sigmoid for two classes. loss: mae, mse or huber for numbers (default huber).
     augment: auto, none, shift, small-data, strong, or such a word and changes: small-data,rotation=30,flip=false.
+    mixup, cutmix: alpha of Beta(alpha, alpha), 0 for off. preprocess: standardise, channel-mean, mean-image, min-max,
+    pca, whiten or zca (recipe scratch; pretrained weights bring their own).
     image_size: side in pixels the network sees. resize: crop, squash or pad; crop: the part of the short side kept.
     interpolation: nearest, bilinear, bicubic or lanczos.
-    epochs, batch_size, learning_rate, weight_decay: chosen by the recipe where None.
-    optimizer: sgd, momentum, adagrad, rmsprop, adam or adamw (recipe scratch; default adamw).
+    epochs, batch_size, learning_rate, weight_decay: chosen by the recipe where None. find_rate: choose the learning
+    rate by a range test. optimizer: sgd, momentum, adagrad, rmsprop, adam or adamw (default adamw).
     clip: the largest norm of a gradient. label_smoothing: the share of a target given to all classes alike.
+    class_weights: none, balanced, or ants=2,bees=1. ema: decay of averaged weights, 0 for off.
+    precision: auto, float32 or bfloat16 (mixed; auto takes it on a GPU).
     min_delta, patience: training stops when the validation loss has not fallen by min_delta for patience epochs.
+    stop_right: also stop when this share of the training pictures is right; stop_rest: when an epoch moves the weights
+    by less than this share of their length.
     seed: fixes splits, order, augmentation, dropout and initial weights.
     device: auto, cpu, cuda or mps. engine: auto, openvino or torch.
     out: the folder of runs. name: the run in it (a free one is made; an existing one is an error).
+    resume: go on with an interrupted run, with its own settings; nothing but out and quiet is given along.
     quiet: say nothing.
 
     Raises DataError (empty folder, one class, over 10 % unreadable), UsageError (unknown network, impossible size,
-    existing name), WeightsError and RunError (full disk). Nothing half-written is left behind by any of them.
+    existing name), WeightsError and RunError (full disk). An error leaves a run only where it can be resumed.
     """
-    request = Request(
-        data=str(Path(data).expanduser().resolve()),
-        network=network,
-        weights=str(weights),
-        recipe=recipe,
-        cut=cut,
-        pool=pool,
-        dense=tuple(dense) if dense is not None else None,
-        dropout=dropout,
-        augment=augment,
-        image_size=image_size,
-        resize=resize,
-        crop=crop,
-        interpolation=interpolation,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        weight_decay=weight_decay,
-        clip=clip,
-        label_smoothing=label_smoothing,
-        min_delta=min_delta,
-        patience=patience,
-        seed=seed,
-        device=device,
-        engine=engine,
-    )
-    console, watch, store = Console(quiet), Stopwatch(), Store()
+    asked: dict[str, Any] = {
+        "task": task,
+        "target": target,
+        "network": network,
+        "weights": str(weights),
+        "recipe": recipe,
+        "budget": budget,
+        "cut": cut,
+        "unfreeze": unfreeze,
+        "pool": pool,
+        "dense": tuple(dense) if dense is not None else None,
+        "dropout": dropout,
+        "init": init,
+        "output": output,
+        "loss": loss,
+        "augment": augment,
+        "mixup": mixup,
+        "cutmix": cutmix,
+        "preprocess": preprocess,
+        "image_size": image_size,
+        "resize": resize,
+        "crop": crop,
+        "interpolation": interpolation,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "find_rate": find_rate,
+        "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "clip": clip,
+        "label_smoothing": label_smoothing,
+        "class_weights": class_weights,
+        "ema": ema,
+        "precision": precision,
+        "min_delta": min_delta,
+        "patience": patience,
+        "stop_right": stop_right,
+        "stop_rest": stop_rest,
+        "seed": seed,
+        "device": device,
+        "engine": engine,
+    }
+    console = Console(quiet)
+    if resume is not None:
+        return _resume(open_run(resume, Path(out)), data, name, Request("", **asked), console)
+    if data is None:
+        raise UsageError("data is missing: name a folder or a table of pictures, or a run by --resume.")
+    request = Request(str(Path(data).expanduser().resolve()), **asked)
     require_free(Path(out), name)
-    dataset = open_folder(Path(request.data))
+    return _train(request, Path(out), name, None, console)
+
+
+def _resume(run: Run, data: object, name: object, asked: Request, console: Console) -> Run:
+    """Go on with an interrupted run; one that is done comes back as it is."""
+    others = [field.name for field in fields(Request) if getattr(asked, field.name) != getattr(Request(""), field.name)]
+    others += [option for option, value in (("data", data), ("name", name)) if value is not None]
+    if others:
+        raise UsageError(f"resume goes on with the run's own settings, but {', '.join(others)} is given too. Leave it.")
+    if run.field("status") == "done":
+        console.say(f"{run.folder} is done already; its report is {run.report}")
+        return run
+    try:
+        said = dict(run.field("request"))
+        request = Request(**{**said, "dense": None if said["dense"] is None else tuple(said["dense"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.folder / 'run.json'} is damaged (request: {error}). Train again.") from error
+    with run.claimed():
+        return _train(request, run.folder.parent, None, run, console)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before training begins."""
+
+    resolved: Resolved
+    dataset: Dataset
+    findings: Findings
+    splits: Splits
+    course: Course
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Path, target, split and content of every picture, as splits.csv holds them."""
+        return split_rows(self.dataset, self.course.task, self.findings, self.splits)
+
+
+def _train(request: Request, out: Path, name: str | None, run: Run | None, console: Console) -> Run:
+    """Train anew, or go on with `run`: the same way, which then finds what was done already."""
+    watch, store = Stopwatch(), Store()
+    prepared = _prepare(request, store, console, watch)
+    if run is None:
+        document = run_document(
+            request, prepared.resolved, prepared.course, prepared.dataset, prepared.findings, prepared.splits
+        )
+        run = create_run(out, name, prepared.dataset.name or "run", document)
+        with run.claimed():
+            return _study(Place(run, console, watch), prepared, store)
+    _require_same(run, prepared)
+    run.update(status="running")
+    run.begin_history()
+    console.say(f"going on with {run.folder}")
+    return _study(Place(run, console, watch), prepared, store)
+
+
+def _prepare(request: Request, store: Store, console: Console, watch: Stopwatch) -> Prepared:
+    """Open the data, settle the recipe, read every picture once, and split."""
+    dataset = open_data(request.data, task=request.task, target=request.target)
     require_enough(dataset, np.ones(len(dataset), bool))  # before minutes are spent on reading
-    console.say(f"{len(dataset)} pictures in {len(dataset.classes)} classes: {_some(dataset.classes)}")
+    task = task_for(
+        dataset.task, dataset.classes, target_name=dataset.target_name, loss=request.loss, output=request.output
+    )
+    console.say(f"{len(dataset)} pictures {_of_what(dataset)}")
     with watch.step("choosing"):
         resolved = resolve(request, dataset, store, console.say)
     console.say(_headline(resolved))
@@ -128,172 +232,92 @@ def train(
     findings = audit(dataset, material.records)
     findings.require_sound(dataset)
     _say_findings(findings, console)
-    splits = split(dataset, findings, seed)
-    if material.base is None:
-        resolved = _with_statistics(resolved, material.values, splits)
-    document = _document(request, resolved, dataset, findings, splits)
-    run = create_run(Path(out), name, dataset.root.name or "run", document)
+    splits = split(dataset, findings, request.seed)
+    return Prepared(resolved, dataset, findings, splits, course_of(resolved, material, dataset, task, splits))
+
+
+def _study(place: Place, prepared: Prepared, store: Store) -> Run:
+    """Learn, save, score and report; what is left of a run that fails is what can be resumed."""
+    run, watch = place.run, place.watch
+    assert run is not None
     try:
-        names = [dataset.classes[target] for target in dataset.targets]
-        run.write_splits(dataset.paths, names, splits.names.tolist(), findings.sha256)
+        run.write_splits(prepared.rows)
         with watch.step("training"):
-            learned = learn(run, resolved, material, dataset, splits, console)
-        _finish(run, resolved, material, learned, dataset, splits, store, watch)
+            rung = _learn(place, prepared, store)
+        finish(run, rung, prepared.dataset, prepared.splits, store, watch)
     except BaseException as error:
-        _abandon(run, error, console)
+        _abandon(run, error, place.console)
         raise
     for line in run.document["verdict"]:
-        console.say(line)
+        place.console.say(line)
     store.trim()
     return run
 
 
-def _finish(
-    run: Run,
-    resolved: Resolved,
-    material: Material,
-    learned: Learned,
-    dataset: Dataset,
-    splits: Splits,
-    store: Store,
-    watch: Stopwatch,
-) -> None:
-    """Save the model, score it as it was read back from disk, and write the report."""
-    with watch.step("saving"):
-        model = _save(run, learned.epoch, material, resolved, dataset, store)
-    with watch.step("scoring"):
-        model, scores, held_out = _score(run, model, dataset, splits, store, resolved.recipe.seed)
-    with watch.step("pictures"):
-        if material.base is None:
-            _write_sheet(run, resolved, material, splits)
-        write_examples(run, model, dataset.root, held_out.paths, held_out.targets, held_out.probabilities)
-    verdict = [model.task.verdict(scores[splits.held_out], splits.held_out)]
-    if resolved.plan.weights is None and "recipe" in resolved.reasons:
-        verdict.append(resolved.reasons["recipe"])
-    kept, baseline = learned.epoch, scores[splits.stopping]["baseline_accuracy"]
-    run.update(
-        verdict=verdict,
-        diagnosis=diagnose(learned.series, kept.number, resolved.recipe.epochs, baseline),
-        engine=model.chosen.as_dict(),
-        result={
-            "epoch": kept.number,
-            "l2": kept.l2,
-            "stopped": learned.why,
-            "parameters": {"base": _size(model.base), "head": model.head.parameters},
-        },
-    )
-    run.write_text("model/README.md", model_card(run.document, scores[splits.held_out], splits.held_out))
-    run.update(status="done", times={"started": run.document["started"], **watch.as_dict()})
-    write_report(run.folder)
+def _learn(place: Place, prepared: Prepared, store: Store) -> Rung:
+    """Train by the recipe asked for, or climb the ladder."""
+    resolved, course, dataset = prepared.resolved, prepared.course, prepared.dataset
+    if resolved.request.recipe != "auto":
+        return Rung(resolved.recipe.recipe, resolved, course, study(place, resolved.recipe, course))
+
+    def scratch() -> tuple[Resolved, Course]:
+        request = replace(resolved.request, recipe="scratch", budget=None)
+        other = resolve(request, dataset, store, place.console.say)
+        material = read_material(other, dataset, store, place.console, place.watch)
+        return other, course_of(other, material, dataset, course.task, prepared.splits)
+
+    small = resolved.request.network is None and min(prepared.findings.median_size) <= SMALL_PICTURES
+    climbed = climb(place, resolved, course, dataset.strata, scratch if small else None)
+    assert place.run is not None
+    reasons = {**climbed.rung.resolved.reasons, "recipe": _why(climbed)}
+    rung = replace(climbed.rung, resolved=replace(climbed.rung.resolved, reasons=reasons))
+    place.run.update(ladder=climbed.account, recipe=recipe_document(rung.resolved, rung.course), reasons=reasons)
+    return rung
 
 
-def _write_sheet(run: Run, resolved: Resolved, material: Material, splits: Splits) -> None:
-    """Write what augmentation made of a few training pictures, for the report."""
-    from lensmith.training.scratch import shown
-
-    sheet = shown(resolved, material.values, splits.indices("train"))
-    if sheet is not None:
-        buffer = io.BytesIO()
-        sheet.save(buffer, "PNG", optimize=True)
-        run.write_bytes("figures/augmented.png", buffer.getvalue())
-
-
-def _save(run: Run, kept: Epoch, material: Material, resolved: Resolved, dataset: Dataset, store: Store) -> Model:
-    """Write the model folder and return the model read back from it: the proof that the save is enough."""
-    recipe = resolved.recipe
-    base = material.base
-    if base is None:
-        tensors = {name[5:]: tensor for name, tensor in kept.state.items() if name.startswith("base.")}
-        base = Base(recipe.network, recipe.cut, recipe.pool, resolved.preprocessing, tensors)
-    chosen = material.chosen or base.engine(store, engine=recipe.engine, device=recipe.device)
-    task = Classification(dataset.classes)
-    files = model_files(task, base, from_tensors(kept.state), chosen, recipe.weights_licence or "")
-    for name, data in files.items():
-        run.write_bytes(f"model/{name}", data)
-    return load_model(run.model_folder, store)
-
-
-def _score(
-    run: Run, model: Model, dataset: Dataset, splits: Splits, store: Store, seed: int
-) -> tuple[Model, dict[str, Any], Answers]:
-    """Settle the threshold on the stopping split, score it and the held-out split, and write what was found."""
-    stopping, held_out = (
-        score_split(model, dataset, splits.indices(name), store) for name in (splits.stopping, splits.held_out)
-    )
-    model = replace(model, task=model.task.settled(stopping.targets, stopping.probabilities))
-    config = model_files(model.task, model.base, model.head, model.chosen, model.licence)["config.json"]
-    run.write_bytes("model/config.json", config)
-    scores = {
-        splits.held_out: model.task.score(held_out.targets, held_out.probabilities, seed),
-        splits.stopping: model.task.score(stopping.targets, stopping.probabilities, seed),
-    }
-    run.write_json("metrics.json", scores)
-    run.write_predictions(
-        held_out.paths,
-        held_out.targets,
-        model.task.decode(held_out.probabilities),
-        held_out.probabilities,
-        dataset.classes,
-    )
-    return model, scores, held_out
-
-
-def _with_statistics(resolved: Resolved, pixels: np.ndarray, splits: Splits) -> Resolved:
-    """Return the recipe with mean and std of the training split in its preprocessing."""
-    from lensmith.data.pixels import channel_statistics
-
-    mean, std = channel_statistics(pixels, splits.indices("train"))
-    preprocessing: Preprocessing = replace(resolved.preprocessing, mean=mean, std=std)
-    return replace(resolved, preprocessing=preprocessing)
-
-
-def _document(
-    request: Request,
-    resolved: Resolved,
-    dataset: Dataset,
-    findings: Findings,
-    splits: Splits,
-) -> dict[str, Any]:
-    """Return run.json as it stands before training."""
-    found = findings.as_dict(dataset)
-    found["classes"] = {
-        name: {part: int((splits.names[dataset.targets == target] == part).sum()) for part in _parts(splits)}
-        for target, name in enumerate(dataset.classes)
-    }
-    recipe = {**asdict(resolved.recipe), "weights": weights_name(resolved.recipe.weights)}
-    return {
-        "lensmith": __version__,
-        "status": "running",
-        "task": "classification",
-        "held_out": splits.held_out,
-        "stopping": splits.stopping,
-        "request": asdict(request),
-        "recipe": {**recipe, "preprocessing": resolved.preprocessing.as_dict()},
-        "reasons": resolved.reasons,
-        "findings": found,
-        "versions": versions(),
-        "machine": machine(),
-        "seed": request.seed,
-    }
+def _require_same(run: Run, prepared: Prepared) -> None:
+    """Raise RunError if pictures, labels, engine or recipe are no longer those that the run began with."""
+    there = run.read_table("splits.csv", ("path", "target", "split", "sha256"))
+    before = [(row["path"], row["target"], row["split"], row["sha256"]) for row in there]
+    rows = prepared.rows
+    if before != rows:
+        changed = next((one[0] for one, other in zip(before, rows, strict=False) if one != other), "their number")
+        raise RunError(f"the pictures have changed since {run.folder} began (first: {changed}). Train again.")
+    engine, began = prepared.course.chosen, run.document.get("engine")
+    if engine and began and (engine.engine.name, engine.engine.precision) != (began["name"], began["precision"]):
+        raise RunError(
+            f"{run.folder} began with {began['name']} in {began['precision']}; here it is {engine.engine.name} in "
+            f"{engine.engine.precision}, and the weights would not be the same. Go on where it began, or train again."
+        )
 
 
 def _abandon(run: Run, error: BaseException, console: Console) -> None:
-    """Leave nothing half-written: a run without a model goes, one with a model is marked as stopped."""
-    if not (run.model_folder / "config.json").exists() and not isinstance(error, KeyboardInterrupt):
+    """Leave nothing half-written: a run stays where it can be resumed, or where somebody interrupted it."""
+    if not (run.resumable or isinstance(error, KeyboardInterrupt)):
         discard(run)
         return
     try:
         run.update(status="stopped")
     except RunError:
-        discard(run)
-        return
-    console.say(f"stopped; what there is stands in {run.folder}")
+        if not run.resumable:
+            discard(run)
+            return
+    console.say(f"stopped; go on by: lensmith train --resume {run.folder}")
 
 
 def _headline(resolved: Resolved) -> str:
     recipe = resolved.recipe
     weights = f"weights {weights_name(recipe.weights)}" if recipe.weights else "random weights"
-    return f"recipe {recipe.recipe}: {recipe.network} up to {recipe.cut}, {weights}, {recipe.image_size} pixels"
+    name = "auto" if resolved.request.recipe == "auto" else recipe.recipe
+    return f"recipe {name}: {recipe.network} up to {recipe.cut}, {weights}, {recipe.image_size} pixels"
+
+
+def _why(climbed: Climbed) -> str:
+    rows = climbed.account["rows"]
+    if len(rows) == 1:
+        return climbed.rung.resolved.reasons.get("recipe", str(rows[0]["reason"]))
+    chosen, why = climbed.account["chosen"], climbed.account["why"]
+    return f"Of the steps that were tried, {chosen} is the one that proved best. {why}"
 
 
 def _say_findings(findings: Findings, console: Console) -> None:
@@ -303,14 +327,11 @@ def _say_findings(findings: Findings, console: Console) -> None:
         console.say(warning)
 
 
-def _parts(splits: Splits) -> tuple[str, ...]:
-    return ("train", splits.stopping, splits.held_out)
-
-
-def _size(base: Base) -> int:
-    """Return the number of parameters; counters and running statistics of normalisation layers are none."""
-    statistics = ("running_mean", "running_var", "num_batches_tracked")
-    return sum(tensor.size for name, tensor in base.tensors.items() if not name.endswith(statistics))
+def _of_what(dataset: Dataset) -> str:
+    if not dataset.classes:
+        return f"with a number each: {dataset.target_name}"
+    noun = "labels" if dataset.noun == "label" else "classes"
+    return f"with {len(dataset.classes)} {noun}: {_some(dataset.classes)}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensmith.data.preprocess import Preprocessing
+from lensmith.data.statistics import check_inputs
 from lensmith.data.store import Store, digest, tensors_digest
 from lensmith.engines.choose import Chosen, choose_engine
 from lensmith.zoo.names import canonical, look_here
@@ -28,20 +29,29 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Base:
-    """`tensors` are named as in the network; nothing of torch is imported before an engine has to be built from it."""
+    """`tensors` are named as in the network; nothing of torch is imported before an engine has to be built from it.
+
+    `inputs` are the arrays of its preprocessing, as `fitted` gives them; WeightsError if they are not those it needs.
+    """
 
     network: str
     cut: str
     pool: str
     preprocessing: Preprocessing
     tensors: Mapping[str, np.ndarray]
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_inputs(self.preprocessing, self.inputs)
 
     @cached_property
     def key(self) -> str:
         """The name under which the converted base and its features are stored."""
         size, mean, std = self.preprocessing.image_size, self.preprocessing.mean, self.preprocessing.std
         code, content = source_digest(self.network), tensors_digest(self.tensors)
-        return digest(FORMAT, self.network, code, self.cut, self.pool, size, mean, std, content)
+        # Without arrays the key is what it was before there were any, so that what is stored stays found.
+        arrays = [tensors_digest(self.inputs)] if self.inputs else []
+        return digest(FORMAT, self.network, code, self.cut, self.pool, size, mean, std, content, *arrays)
 
     def engine(self, store: Store, *, engine: str = "auto", device: str = "auto", precision: str = "") -> Chosen:
         """Return the engine that runs this base; see `choose_engine`."""
@@ -51,12 +61,13 @@ class Base:
     def _build(self) -> WithNormalisation:
         import torch
 
-        from lensmith.engines.pytorch import WithNormalisation
+        from lensmith.engines.pytorch import Normalise, WithNormalisation
         from lensmith.zoo.pretrained import load_tensors
 
         module, _ = assemble(self.network, self.cut, self.preprocessing.image_size)
         load_tensors(module, {name: torch.from_numpy(np.array(tensor)) for name, tensor in self.tensors.items()})
-        return WithNormalisation(module, self.preprocessing.mean, self.preprocessing.std, self.pool)
+        normalise = Normalise(self.preprocessing.mean, self.preprocessing.std, self.inputs)
+        return WithNormalisation(module, normalise, self.pool)
 
 
 def assemble(network: str, cut: str | None, image_size: int) -> tuple[nn.Module, Cut]:

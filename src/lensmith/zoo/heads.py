@@ -9,17 +9,18 @@ from torch import Tensor, nn
 
 
 class Classifier(nn.Module):
-    """`base` (N, 3, s, s) -> map (N, C, h, w), tokens (N, T, F) or features (N, F); then dense layers to `classes`.
+    """`base` (N, 3, s, s) -> map (N, C, h, w), tokens (N, T, F) or features (N, F); then dense layers to `outputs`.
 
     `pool` is "mean" (over positions, Lin et al. 2013, section 3.2) or "flatten". Hidden layers have ReLU and
     dropout. The state's names are `base.*` and `head.0.weight`, `head.0.bias`, ..., as the model file keeps them.
     """
 
     def __init__(
-        self, base: nn.Module, features: int, classes: int, pool: str, dense: Sequence[int], dropout: float
+        self, base: nn.Module, features: int, outputs: int, pool: str, dense: Sequence[int], dropout: float
     ) -> None:
         super().__init__()
-        widths = [features, *dense, classes]
+        widths = [features, *dense, outputs]
+        self.outputs = outputs
         self.base, self.pool = base, pool
         self.head = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
@@ -29,7 +30,7 @@ class Classifier(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return (N, classes) logits of normalised pictures (N, 3, s, s)."""
+        """Return (N, outputs) logits of normalised pictures (N, 3, s, s)."""
         values: Tensor = self.base(pictures)
         if values.ndim == 3:
             values = values.mean(1)

@@ -1,0 +1,134 @@
+"""Training steps a second beside a plain loop over the same timm network, in one process, turn by turn.
+
+The plain loop is what timm's own documentation leads to: create_model, a torch DataLoader over PIL pictures that are
+resized and flipped, AdamW, cross-entropy, eager float32. Both see the same pictures at the same size and batch.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+import measure
+from lensmith.data.source import open_data
+from lensmith.engines.pytorch import Normalise
+from lensmith.tasks.classification import Classification
+from lensmith.training.augmentation import PRESETS
+from lensmith.training.fit import FitSettings, Lessons, Pixels, fit
+from lensmith.zoo.base import assemble
+from lensmith.zoo.heads import Classifier
+
+NETWORK, SIZE, BATCH, PICTURES, ROUNDS = "mobilenetv2_100", 160, 32, 256, 5
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Folder(Dataset):
+    """Pictures opened, resized and flipped one by one, as a plain loop does."""
+
+    def __init__(self, paths: list[Path], targets: np.ndarray) -> None:
+        from torchvision import transforms
+
+        self.paths, self.targets = paths, targets
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomResizedCrop(SIZE),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(MEAN, STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.open(self.paths[index]).convert("RGB")), int(self.targets[index])
+
+
+def main() -> None:
+    dataset = open_data(measure.data() / "ants-bees")
+    paths = [dataset.root / path for path in dataset.paths[:PICTURES]]
+    targets = dataset.targets[:PICTURES]
+    plain, ours = PlainLoop(paths, targets), OurLoop(paths, targets)
+    seconds: dict[str, list[float]] = {"timm loop": [], "lensmith": []}
+    for number in range(ROUNDS + 1):
+        for name, loop in (("timm loop", plain), ("lensmith", ours)):
+            begun = time.perf_counter()
+            loop.epoch()
+            if number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - begun)
+    steps = PICTURES / BATCH
+    rates = {name: statistics.median(steps / taken for taken in times) for name, times in seconds.items()}
+    measure.write(
+        "steps",
+        {
+            "network": f"timm/{NETWORK} at {SIZE} pixels, batch {BATCH}, from scratch, float32",
+            **{f"{name}, steps a second": round(rate, 3) for name, rate in rates.items()},
+            "ratio": round(rates["lensmith"] / rates["timm loop"], 2),
+            "seconds an epoch": {name: [round(taken, 2) for taken in times] for name, times in seconds.items()},
+        },
+    )
+
+
+class PlainLoop:
+    """A timm network in the loop that its documentation leads to."""
+
+    def __init__(self, paths: list[Path], targets: np.ndarray) -> None:
+        import timm
+
+        self.network = timm.create_model(NETWORK, num_classes=2)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3)
+        self.loader = DataLoader(Folder(paths, targets), BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+
+    def epoch(self) -> None:
+        """One pass."""
+        self.network.train()
+        for images, targets in self.loader:
+            loss = torch.nn.functional.cross_entropy(self.network(images), targets)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+
+
+class OurLoop:
+    """The same network in lensmith's loop; reading the pictures counts in its first epoch, as in a run."""
+
+    def __init__(self, paths: list[Path], targets: np.ndarray) -> None:
+        base, place = assemble(f"timm/{NETWORK}", None, SIZE)
+        pictures = np.stack([np.asarray(Image.open(path).convert("RGB").resize((SIZE, SIZE))) for path in paths])
+        part = Pixels(pictures, targets, np.arange(len(paths)))
+        task = Classification(("ants", "bees"))
+        network = Classifier(base, place.shape[0], 2, "mean", (), 0.0)
+        lessons = Lessons(
+            network, Normalise(MEAN, STD, {}), part, Pixels(pictures, targets, np.arange(1)), task.watched
+        )
+        settings = FitSettings(
+            stage="scratch",
+            epochs=ROUNDS + 1,
+            batch_size=BATCH,
+            learning_rate=1e-3,
+            optimizer="adamw",
+            weight_decay=0.01,
+            loss="cross_entropy",
+            device="cpu",
+            seed=0,
+            augmentation=PRESETS["small-data"],
+        )
+        self.epochs = fit(lessons, settings)
+
+    def epoch(self) -> None:
+        """One pass."""
+        next(self.epochs)
+
+
+if __name__ == "__main__":
+    main()

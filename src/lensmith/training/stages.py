@@ -1,0 +1,269 @@
+"""The stages that trainings are made of: a head on cached features, a head on augmented ones, the top of a base, all.
+
+Each returns the series of epochs to try, one of which is kept. What differs is where the network is cut, what is
+cached, what is trained and at which rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensmith.data.preprocess import Preprocessing
+from lensmith.engines.choose import Chosen, resolve_device
+from lensmith.engines.head import from_tensors
+from lensmith.reproduce import counter
+from lensmith.tasks.interface import Task
+from lensmith.training.augmentation import parse
+from lensmith.training.balance import class_weights, picture_weights
+from lensmith.training.epoch import Epoch
+from lensmith.training.head import Examples, HeadSettings, fit_head
+from lensmith.training.plan import Plan
+from lensmith.training.recipe import Recipe
+from lensmith.zoo.base import Base, assemble
+
+if TYPE_CHECKING:
+    from lensmith.training.fit import FitSettings, Lessons
+    from lensmith.zoo.heads import Classifier
+
+VIEWS_AT_ONCE = 64  # pictures augmented together while the engine runs those before
+Weights = Mapping[str, np.ndarray]
+Series = list[Iterator[Epoch]]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a training learns from.
+
+    task: how numbers become answers. targets, sha256: of every picture of the data set. train, stopping: positions.
+    features: (n, F) of the base as it came, where there is one; pixels() reads all pictures, (n, s, s, 3) uint8.
+    """
+
+    task: Task
+    targets: np.ndarray
+    sha256: tuple[str, ...]
+    train: np.ndarray
+    stopping: np.ndarray
+    plan: Plan
+    preprocessing: Preprocessing
+    inputs: Mapping[str, np.ndarray]
+    pixels: Callable[[], np.ndarray]
+    features: np.ndarray | None = None
+    base: Base | None = None
+    chosen: Chosen | None = None
+
+    def on(self, train: np.ndarray, stopping: np.ndarray) -> Course:
+        """Return the same course on other positions, such as those of a fold."""
+        return replace(self, train=train, stopping=stopping)
+
+
+def features_stage(recipe: Recipe, course: Course) -> Series:
+    """Return one series for each penalty, of a head on the features of the pictures as they are."""
+    train, stopping = _examples(recipe, course)
+    settings = _head_settings(recipe, course, "features")
+    watched, outputs = course.task.watched, course.task.outputs
+    return [fit_head(train, stopping, outputs, l2, settings, metric=watched) for l2 in recipe.l2]
+
+
+def frozen_stage(recipe: Recipe, course: Course, kept: Epoch, resume: Weights | None = None) -> Series:
+    """Return a series in which the head goes on from `kept`, on the features of pictures augmented anew every epoch.
+
+    The engine runs the base, so that nothing of it can change and an epoch costs no more than a look at the pictures.
+    """
+    train, stopping = _examples(recipe, course)
+    settings = _head_settings(recipe, course, "frozen")
+    return [
+        fit_head(
+            train,
+            stopping,
+            course.task.outputs,
+            kept.l2 or 0.0,
+            settings,
+            metric=course.task.watched,
+            start=from_tensors(kept.state),
+            views=views_of(recipe, course),
+            resume=resume,
+        )
+    ]
+
+
+def finetune_stage(recipe: Recipe, course: Course, kept: Epoch, resume: Weights | None = None) -> Series:
+    """Return a series in which the top of the base and the head of `kept` are trained together, at a small rate."""
+    import torch
+
+    from lensmith.training.fit import fit
+
+    network = ready_network(recipe, course)
+    unit = unit_of(course)
+    head = {name: torch.from_numpy(tensor) for name, tensor in standardised(kept.state, unit).items()}
+    network.load_state_dict(head, strict=False)
+    lessons, settings = lessons_of(recipe, course, network), settings_of(recipe, course, unit, "finetune")
+    return [fit(lessons, settings, resume)]
+
+
+def scratch_stage(recipe: Recipe, course: Course, resume: Weights | None = None) -> Series:
+    """Return a series in which a new network is trained."""
+    import torch
+
+    from lensmith.training.fit import fit
+    from lensmith.training.initial import draw_weights
+
+    network = new_network(recipe, course)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(counter(recipe.seed, "init"))
+        draw_weights(network, recipe.init)
+    lessons = lessons_of(recipe, course, network)
+    return [fit(lessons, settings_of(recipe, course, unit_of(course), "scratch"), resume)]
+
+
+def _examples(recipe: Recipe, course: Course) -> tuple[Examples, Examples]:
+    """Return what a head is trained on and what ends its training."""
+    features, weights = course.features, _counted(recipe, course)
+    assert features is not None
+    train, stopping = course.train, course.stopping
+    counted = None if weights is None else weights[train]
+    return (
+        Examples(features[train], course.targets[train], counted),
+        Examples(features[stopping], course.targets[stopping]),
+    )
+
+
+def _counted(recipe: Recipe, course: Course) -> np.ndarray | None:
+    """Return how much every picture of the data set counts, by the classes of the training pictures; None for alike."""
+    if recipe.class_weights == "none":
+        return None
+    weights = class_weights(recipe.class_weights, course.task.classes, course.targets[course.train])
+    return picture_weights(weights, course.targets)
+
+
+def _head_settings(recipe: Recipe, course: Course, stage: str) -> HeadSettings:
+    return HeadSettings(
+        dense=recipe.dense,
+        dropout=recipe.dropout,
+        learning_rate=recipe.learning_rate,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        seed=recipe.seed,
+        loss=course.task.loss,
+        stage=stage,
+    )
+
+
+def _required(course: Course) -> tuple[Base, Chosen]:
+    assert course.base is not None and course.chosen is not None
+    return course.base, course.chosen
+
+
+def components_of(recipe: Recipe, course: Course) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what pca_colour needs, from the training pictures alone; None where it is off."""
+    from lensmith.training.colour import principal_components
+
+    on = parse(recipe.augment).pca_colour > 0
+    return principal_components(course.pixels(), course.train) if on else None
+
+
+def views_of(recipe: Recipe, course: Course) -> Callable[[int], np.ndarray]:
+    """Return what gives the features (n, F) of the training pictures as they are augmented in an epoch."""
+    from lensmith.training.augment import augmented
+    from lensmith.training.draws import draws
+
+    _, chosen = _required(course)
+    augmentation, components, train = parse(recipe.augment), components_of(recipe, course), course.train
+
+    def features(epoch: int) -> np.ndarray:
+        pixels = course.pixels()
+        changes = draws(augmentation, recipe.seed, epoch, len(pixels), components)
+        parts = (train[begin : begin + VIEWS_AT_ONCE] for begin in range(0, len(train), VIEWS_AT_ONCE))
+        pictures = (picture for part in parts for picture in augmented(pixels[part], augmentation, changes[part]))
+        return np.concatenate([output.features for output in chosen.engine.run(pictures)])
+
+    return features
+
+
+def new_network(recipe: Recipe, course: Course) -> Classifier:
+    """Return base and head with weights drawn by the seed."""
+    import torch
+
+    from lensmith.zoo.heads import Classifier
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(counter(recipe.seed, "weights"))
+        base, _ = assemble(recipe.network, recipe.cut, recipe.image_size)
+        features, outputs = course.plan.features(recipe.pool), course.task.outputs
+        return Classifier(base, features, outputs, recipe.pool, recipe.dense, recipe.dropout)
+
+
+def ready_network(recipe: Recipe, course: Course) -> Classifier:
+    """Return a network ready for training: for finetune with the base's weights, its lower part frozen."""
+    import torch
+
+    from lensmith.training.freezing import freeze, frozen_names
+    from lensmith.zoo.pretrained import load_tensors
+
+    network = new_network(recipe, course)
+    if recipe.recipe == "finetune":
+        base, _ = _required(course)
+        load_tensors(network.base, {name: torch.from_numpy(np.array(tensor)) for name, tensor in base.tensors.items()})
+        names = frozen_names(recipe.network, recipe.unfreeze, recipe.image_size, network.base.state_dict())
+        freeze(network.base, names)
+    return network
+
+
+def lessons_of(recipe: Recipe, course: Course, network: Classifier) -> Lessons:
+    """Return what the loop learns from: the network, its normalisation, and the two sets of pictures."""
+    from lensmith.engines.pytorch import Normalise
+    from lensmith.training.fit import Lessons, Pixels
+
+    pixels = course.pixels()
+    return Lessons(
+        network=network,
+        prepare=Normalise(course.preprocessing.mean, course.preprocessing.std, course.inputs),
+        train=Pixels(pixels, course.targets, course.train, _counted(recipe, course)),
+        stopping=Pixels(pixels, course.targets, course.stopping),
+        watched=course.task.watched,
+    )
+
+
+def settings_of(recipe: Recipe, course: Course, unit: tuple[float, float], stage: str) -> FitSettings:
+    """Return how the loop learns; `unit` is that of the targets."""
+    from lensmith.training.fit import FitSettings
+    from lensmith.training.mixing import Mixing
+
+    return FitSettings(
+        stage=stage,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        optimizer=recipe.optimizer,
+        weight_decay=recipe.weight_decay,
+        loss=course.task.loss,
+        device=resolve_device(recipe.device),
+        seed=recipe.seed,
+        augmentation=parse(recipe.augment),
+        hold=stage == "finetune",
+        clip=recipe.clip,
+        label_smoothing=recipe.label_smoothing,
+        mixing=Mixing(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None,
+        ema=recipe.ema,
+        precision=recipe.precision,
+        unit=unit,
+    )
+
+
+def unit_of(course: Course) -> tuple[float, float]:
+    """Return mean and deviation of the training targets where they are numbers; (0, 1) for classes."""
+    if course.task.classes:
+        return 0.0, 1.0
+    numbers = course.targets[course.train].astype(np.float64)
+    return float(numbers.mean()), float(numbers.std()) or 1.0
+
+
+def standardised(head: Weights, unit: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Return a head that answers in the targets' own unit as one that answers in standardised units."""
+    from lensmith.training.fit import in_own_unit
+
+    mean, deviation = unit
+    return in_own_unit(head, (-mean / deviation, 1 / deviation))
