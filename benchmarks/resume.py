@@ -56,25 +56,22 @@ def real(name: str, command: list[str], place: Path) -> dict[str, object]:
     recipe = name.partition(",")[0]
     for one in ("first", "whole"):  # the first fills the store, from which every later run takes its features
         _, whole = lived([*command, "--name", f"{recipe}-{one}"], place)
-    random, kills, found, runs, lost = generator(SEED, name), 0, list[str](), 0, 0.0
+    random, kills, found, runs = generator(SEED, name), 0, list[str](), 0
     while kills < KILLS:
         runs += 1
-        one, spent = f"{recipe}-{runs}", 0.0
+        one = f"{recipe}-{runs}"
         while True:
             if not (begun := (place / "runs" / one / "run.json").exists()):
                 shutil.rmtree(place / "runs" / one, ignore_errors=True)
             limit = float(random.uniform(0, LATEST)) * whole if kills < KILLS else None
-            code, seconds = lived(["--resume", one] if begun else [*command, "--name", one], place, limit)
-            spent += seconds
+            code, _ = lived(["--resume", one] if begun else [*command, "--name", one], place, limit)
             if code == 0:
                 break
             kills += 1
         found += differences(place / "runs" / one, place / "runs" / f"{recipe}-whole")
-        lost += spent - whole
     return {
         "seconds undisturbed": round(whole, 1),
         "kills": kills,
-        "seconds lost a kill": round(lost / kills, 1),
         "runs gone on with": runs,
         "differences": sorted(set(found)),
     }

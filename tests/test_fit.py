@@ -12,10 +12,13 @@ import torch
 
 from conftest import draw_shape
 from lensmith.engines.pytorch import Normalise
+from lensmith.errors import RunError
 from lensmith.tasks.classification import Classification
+from lensmith.tasks.regression import Regression
 from lensmith.training.augmentation import PRESETS
 from lensmith.training.epoch import Epoch
 from lensmith.training.fit import FitSettings, Lessons, Pixels, fit, learning_rate
+from lensmith.training.mixing import Mixing
 from lensmith.zoo.convnet import Convnet
 from lensmith.zoo.heads import Classifier
 
@@ -98,3 +101,67 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert rates[-1] < 0.001 and max(rates) == 1.0
+
+
+def test_bfloat16_only_blurs_float32() -> None:
+    """Mixed precision keeps weights, losses and the normalisation in float32: the losses stay near the golden ones."""
+    epochs = run(precision="bfloat16")
+    losses = np.array([epoch.train_loss for epoch in epochs])
+    assert 0 < np.abs(losses - GOLDEN).max() < 0.05
+    assert {tensor.dtype for tensor in epochs[-1].state.values()} == {np.dtype(np.float32), np.dtype(np.int64)}
+
+
+def test_goes_on_from_a_snapshot_bit_for_bit() -> None:
+    """Whatever is on: averaged weights, mixing, dropout, moments."""
+    options: dict[str, Any] = {
+        "epochs": 5,
+        "ema": 0.9,
+        "mixing": Mixing(0.2, 1.0),
+        "optimizer": "momentum",
+        "clip": 1.0,
+    }
+    settings = FitSettings(**{**vars(SETTINGS), **options})
+    taken: Mapping[str, np.ndarray] = {}
+    whole = []
+    for epoch in fit(lessons(network(), np.arange(48), np.arange(48, 72)), settings):
+        whole.append(epoch)
+        if epoch.number == 2:
+            assert epoch.snapshot is not None
+            taken = epoch.snapshot()
+    rest = run(taken, **options)
+    assert [epoch.number for epoch in rest] == [3, 4, 5]
+    for one, other in zip(whole[2:], rest, strict=True):
+        assert (one.train_loss, one.validation_loss, one.gradient) == (
+            other.train_loss,
+            other.validation_loss,
+            other.gradient,
+        )
+        assert all(np.array_equal(tensor, other.state[name]) for name, tensor in one.state.items())
+
+
+def test_a_snapshot_of_another_network_is_refused() -> None:
+    epoch = run(epochs=1)[0]
+    assert epoch.snapshot is not None
+    broken = {name: tensor[:1] if tensor.ndim else tensor for name, tensor in epoch.snapshot().items()}
+    with pytest.raises(RunError, match="does not fit this training"):
+        run(broken, epochs=2)
+
+
+def test_numbers_are_learned_in_standard_units_and_answered_in_their_own() -> None:
+    values, _ = pictures()
+    brightness = values.reshape(len(values), -1).mean(1).astype(np.float32) * 40 + 1000
+    task = Regression("brightness")
+    torch.manual_seed(0)
+    model = Classifier(Convnet((8,), 3), 8, 1, "mean", (), 0.0)
+    part = Pixels(values, brightness, np.arange(72))
+    course = Lessons(model, Normalise((0.4, 0.4, 0.4), (0.2, 0.2, 0.2), {}), part, part, task.watched)
+    unit = (float(brightness.mean()), float(brightness.std()))
+    options = {"loss": "huber", "unit": unit, "epochs": 25, "augmentation": PRESETS["none"], "learning_rate": 0.02}
+    last = list(fit(course, FitSettings(**{**vars(SETTINGS), **options})))[-1]
+    assert last.validation_metric < 0.3 * np.abs(brightness - np.median(brightness)).mean()
+    assert last.logits is not None and abs(float(last.logits.mean()) - unit[0]) < unit[1]
+    # What is saved answers in the same unit as what was watched.
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in last.state.items()})
+    with torch.no_grad():
+        answers = model.eval()(course.prepare(torch.from_numpy(values))).numpy()
+    np.testing.assert_allclose(answers, last.logits, rtol=1e-4)

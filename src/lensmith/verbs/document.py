@@ -34,6 +34,7 @@ def run_document(
         "recipe": recipe_document(resolved, course),
         "reasons": resolved.reasons,
         "findings": found,
+        "base": course.base.key if course.base else None,
         "engine": course.chosen.as_dict() if course.chosen else None,
         "versions": versions(),
         "machine": machine(),

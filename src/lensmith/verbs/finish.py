@@ -47,7 +47,6 @@ def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store,
         recipe=_with_found_rate(run.document, kept),
         verdict=verdict,
         diagnosis=_diagnosis(learned, resolved, course, scores[splits.stopping]),
-        engine=model.chosen.as_dict(),
         frozen=_frozen(resolved, course, model, kept),
         result={
             "stage": kept.stage,
@@ -58,15 +57,22 @@ def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store,
         },
     )
     run.write_text("model/README.md", model_card(run.document, scores[splits.held_out], splits.held_out))
-    run.update(status="done", times={"started": run.document["started"], **watch.as_dict()})
-    run.clear_checkpoints()
+    # The engine of what was trained comes last: until then run.json names the one that a resumed run must have.
+    times = {"started": run.document["started"], **watch.as_dict()}
+    run.update(status="done", engine=model.chosen.as_dict(), times=times)
+    close(run)
+
+
+def close(run: Run) -> None:
+    """Write the report of a run that is done, then remove what only an unfinished one needs."""
     write_report(run.folder)
+    run.clear_checkpoints()
 
 
 def _with_found_rate(document: dict[str, Any], kept: Epoch) -> dict[str, Any]:
     """Return the recipe with the learning rate that was looked for, where one was found and used."""
     recipe, found = dict(document["recipe"]), document.get("find_rate") or {}
-    if found.get("suggested") and kept.stage in ("finetune", "scratch"):
+    if found.get("suggested") and kept.stage == found["stage"]:
         recipe["learning_rate"] = found["suggested"]
     return recipe
 

@@ -171,12 +171,12 @@ def with_rate(place: Place, recipe: Recipe, course: Course) -> Recipe:
     """Return the recipe with the learning rate that a range test suggests, where that was asked for."""
     if not recipe.find_rate or place.run is None:
         return recipe
-    found = place.run.document.get("find_rate")
-    if found is None:
+    found = place.run.document.get("find_rate") or {}
+    if found.get("stage") != recipe.recipe:
         place.console.say("looking for a learning rate")
         tested = trials.tested_rates(recipe, course)
         place.run.write_table("rates.csv", ("learning_rate", "loss"), zip(tested.rates, tested.losses, strict=True))
-        found = {"suggested": tested.suggested, "sentence": tested.words}
+        found = {"stage": recipe.recipe, "suggested": tested.suggested, "sentence": tested.words}
         place.run.update(find_rate=found)
     place.console.say(found["sentence"])
     return replace(recipe, learning_rate=found["suggested"] or recipe.learning_rate)

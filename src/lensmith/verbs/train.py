@@ -23,7 +23,7 @@ from lensmith.training.stages import Course
 from lensmith.verbs.climb import Climbed, Rung, climb
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.document import recipe_document, run_document, split_rows
-from lensmith.verbs.finish import finish
+from lensmith.verbs.finish import close, finish
 from lensmith.verbs.learning import Place, course_of, read_material, study
 
 SMALL_PICTURES = 64  # pixels; up to here a small network from scratch costs little enough to be worth a try
@@ -117,7 +117,7 @@ def train(
         "task": task,
         "target": target,
         "network": network,
-        "weights": str(weights),
+        "weights": _found_anywhere(weights),
         "recipe": recipe,
         "budget": budget,
         "cut": cut,
@@ -171,7 +171,15 @@ def _resume(run: Run, data: object, name: object, asked: Request, console: Conso
     others += [option for option, value in (("data", data), ("name", name)) if value is not None]
     if others:
         raise UsageError(f"resume goes on with the run's own settings, but {', '.join(others)} is given too. Leave it.")
+    with run.claimed():
+        return _go_on(run, console)
+
+
+def _go_on(run: Run, console: Console) -> Run:
+    """Do what is left to do of a run that this process has claimed."""
     if run.field("status") == "done":
+        if run.resumable or not run.report.exists():  # it was killed when all but this was done
+            close(run)
         console.say(f"{run.folder} is done already; its report is {run.report}")
         return run
     try:
@@ -179,8 +187,7 @@ def _resume(run: Run, data: object, name: object, asked: Request, console: Conso
         request = Request(**{**said, "dense": None if said["dense"] is None else tuple(said["dense"])})
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.folder / 'run.json'} is damaged (request: {error}). Train again.") from error
-    with run.claimed():
-        return _train(request, run.folder.parent, None, run, console)
+    return _train(request, run.folder.parent, None, run, console)
 
 
 @dataclass(frozen=True)
@@ -207,7 +214,7 @@ def _train(request: Request, out: Path, name: str | None, run: Run | None, conso
         document = run_document(
             request, prepared.resolved, prepared.course, prepared.dataset, prepared.findings, prepared.splits
         )
-        run = create_run(out, name, prepared.dataset.name or "run", document)
+        run = create_run(out, name, prepared.dataset.name or "run", document, prepared.rows)
         with run.claimed():
             return _study(Place(run, console, watch), prepared, store)
     _require_same(run, prepared)
@@ -241,7 +248,6 @@ def _study(place: Place, prepared: Prepared, store: Store) -> Run:
     run, watch = place.run, place.watch
     assert run is not None
     try:
-        run.write_splits(prepared.rows)
         with watch.step("training"):
             rung = _learn(place, prepared, store)
         finish(run, rung, prepared.dataset, prepared.splits, store, watch)
@@ -276,13 +282,16 @@ def _learn(place: Place, prepared: Prepared, store: Store) -> Rung:
 
 
 def _require_same(run: Run, prepared: Prepared) -> None:
-    """Raise RunError if pictures, labels, engine or recipe are no longer those that the run began with."""
+    """Raise RunError if pictures, labels, weights or engine are no longer those that the run began with."""
     there = run.read_table("splits.csv", ("path", "target", "split", "sha256"))
     before = [(row["path"], row["target"], row["split"], row["sha256"]) for row in there]
     rows = prepared.rows
     if before != rows:
         changed = next((one[0] for one, other in zip(before, rows, strict=False) if one != other), "their number")
         raise RunError(f"the pictures have changed since {run.folder} began (first: {changed}). Train again.")
+    base = prepared.course.base
+    if base is not None and run.document.get("base") not in (None, base.key):
+        raise RunError(f"the weights or the network have changed since {run.folder} began. Train again.")
     engine, began = prepared.course.chosen, run.document.get("engine")
     if engine and began and (engine.engine.name, engine.engine.precision) != (began["name"], began["precision"]):
         raise RunError(
@@ -303,6 +312,12 @@ def _abandon(run: Run, error: BaseException, console: Console) -> None:
             discard(run)
             return
     console.say(f"stopped; go on by: lensmith train --resume {run.folder}")
+
+
+def _found_anywhere(weights: str | Path) -> str:
+    """Return weights as the request holds them: a file by its whole path, for a run may go on from another folder."""
+    file = Path(weights).expanduser()
+    return str(file.resolve()) if str(weights) not in ("auto", "none") and file.is_file() else str(weights)
 
 
 def _headline(resolved: Resolved) -> str:
