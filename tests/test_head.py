@@ -179,10 +179,10 @@ def test_a_head_goes_on_from_its_snapshot(dense: tuple[int, ...]) -> None:
 
 
 def numbers(count: int, seed: int) -> Examples:
-    """Two features tell a number around 500 with an error of 5; one of them hardly varies."""
-    features = generator(seed, "numbers").normal(0, 1, (count, 2)) * [3, 0.01] + [100, 5]
+    """Two features tell a number around 500 with an error of 5; one of them varies less."""
+    features = generator(seed, "numbers").normal(0, 1, (count, 2)) * [3, 0.5] + [100, 5]
     noise = generator(seed, "noise").normal(0, 5, count)
-    found = 500 + 20 * (features[:, 0] - 100) - 4000 * (features[:, 1] - 5) + noise
+    found = 500 + 20 * (features[:, 0] - 100) - 80 * (features[:, 1] - 5) + noise
     return Examples(features.astype(np.float32), found.astype(np.float32))
 
 
@@ -200,6 +200,20 @@ def test_numbers_in_their_own_unit(loss: str, dense: tuple[int, ...]) -> None:
     assert off_by(stopping.targets, answers) == pytest.approx(last.validation_metric, rel=1e-3)
     assert last.validation_metric < 7  # the noise alone is 4 on average; always answering the mean is off by 57
     assert last.validation_loss < 0.2, "in standard deviations"
+
+
+def test_a_feature_that_was_silent_in_training_does_not_shout_later() -> None:
+    """One of twenty features is nothing but a trace of the target; a picture in which it fires must not explode."""
+    random = generator(0, "silent")
+    features = random.normal(0, 1, (200, 20)).astype(np.float32)
+    targets = (features[:, 0] > 0).astype(np.int64)
+    features[:, 19] = 1e-4 * targets
+    settings = HeadSettings((), 0.0, 0.01, 16, 60, seed=0)
+    last = list(fit_head(Examples(features, targets), Examples(features, targets), 2, 1e-5, settings))[-1]
+    awake = features.copy()
+    awake[:, 19] = 1.0
+    head = from_tensors(last.state)
+    assert np.abs(head.logits(awake)).max() < 5 * np.abs(head.logits(features)).max()
 
 
 def test_least_squares_is_found() -> None:

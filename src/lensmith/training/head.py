@@ -25,6 +25,9 @@ from lensmith.training.losses import LOSSES, NUMBERS, Loss
 # Adam: D. Kingma and J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 SMALLEST_STD, TINY = 1e-6, 1e-30
+# A feature that hardly ever fires in training is not blown up to the size of the others: its weight would be huge, and
+# one new picture, or a base that is fine-tuned, would make it shout.
+LEAST_OF_MEDIAN = 0.1
 Metric = Callable[[np.ndarray, np.ndarray], float]
 Moments = list[tuple[np.ndarray, np.ndarray]]
 
@@ -167,7 +170,8 @@ class _Scaling:
 
 def _scaling(train: Examples, loss: str) -> _Scaling:
     mean = train.features.mean(0)
-    std = np.maximum(train.features.std(0), SMALLEST_STD)
+    std = train.features.std(0)
+    std = np.maximum(std, max(SMALLEST_STD, LEAST_OF_MEDIAN * float(np.median(std))))
     # 1 / sqrt(F) keeps the logits of a fresh step at the same size whatever the number of features.
     scale = (1 / (std * np.sqrt(len(mean)))).astype(np.float32)
     if loss not in NUMBERS:
