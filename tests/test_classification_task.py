@@ -47,11 +47,11 @@ def test_probabilities_agree_with_scipy_and_do_not_overflow() -> None:
     logits = np.random.default_rng(0).normal(scale=5, size=(50, 7)).astype(np.float32)
     before = logits.copy()
     task = Classification(tuple("abcdefg"))
-    found = task.probabilities(logits)
+    found = task.answers(logits)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, special.softmax(logits.astype(np.float64), axis=1), rtol=1e-5, atol=1e-12)
     np.testing.assert_array_equal(logits, before)
-    huge = task.probabilities(np.eye(7, dtype=np.float32) * 1e30)
+    huge = task.answers(np.eye(7, dtype=np.float32) * 1e30)
     np.testing.assert_array_equal(huge, np.eye(7))
 
 
@@ -208,7 +208,7 @@ def test_scores_agree_with_scikit_learn_on_many_classes() -> None:
     targets = random.integers(300, size=2000)
     logits = random.normal(size=(2000, 1000))
     logits[np.arange(2000), targets] += 3
-    probabilities = task.probabilities(logits)
+    probabilities = task.answers(logits)
     scores = task.score(targets, probabilities)
     labels, predicted = np.unique(targets), task.decode(probabilities)
     f1 = oracle.f1_score(targets, predicted, labels=labels, average="macro", zero_division=0)
@@ -222,7 +222,7 @@ def test_scores_agree_with_scikit_learn_on_many_classes() -> None:
 def test_the_seed_moves_only_bootstrapped_ends() -> None:
     random = np.random.default_rng(2)
     targets, task = random.integers(2, size=80), Classification(("a", "b"))
-    probabilities = task.probabilities(random.normal(size=(80, 2)))
+    probabilities = task.answers(random.normal(size=(80, 2)))
     one, same, other = (task.score(targets, probabilities, seed) for seed in (0, 0, 1))
     assert one == same
     changed = {key for key in one if one[key] != other[key]}

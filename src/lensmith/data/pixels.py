@@ -10,7 +10,6 @@ import numpy as np
 
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.read import Files, Record, read_pictures
-from lensmith.data.statistics import channel_statistics as channel_statistics  # where callers still look for it
 
 MOST_IN_MEMORY = 2 * 2**30  # bytes; what is larger is mapped from a temporary file
 

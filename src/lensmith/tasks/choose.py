@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lensmith.data.dataset import TASKS
 from lensmith.errors import UsageError, nearest
 from lensmith.tasks import regression
 from lensmith.tasks.classification import Classification
@@ -12,7 +13,6 @@ from lensmith.tasks.interface import Task
 from lensmith.tasks.multilabel import Multilabel
 from lensmith.tasks.regression import Regression
 
-KINDS = ("classification", "multilabel", "regression")
 OUTPUTS = ("softmax", "sigmoid")
 
 
@@ -44,7 +44,7 @@ def task_for(
         return Multilabel(classes)
     if kind == "classification":
         return Classification(classes, output=output)
-    raise ValueError(f"task is {kind!r}; must be one of {', '.join(KINDS)}.")
+    raise ValueError(f"task is {kind!r}; must be one of {', '.join(TASKS)}.")
 
 
 def task_from_dict(fields: Mapping[str, Any]) -> Task:
@@ -61,7 +61,7 @@ def task_from_dict(fields: Mapping[str, Any]) -> Task:
         threshold = None if fields["threshold"] is None else _share(fields["threshold"])
         task = Classification(_names(fields["classes"]), threshold, _text(fields, "output", "softmax"))
     else:
-        raise ValueError(f"task is {kind!r}; must be one of {', '.join(KINDS)}")
+        raise ValueError(f"task is {kind!r}; must be one of {', '.join(TASKS)}")
     if fields.get("loss", task.loss) != task.loss:
         raise ValueError(f"loss is {fields['loss']!r}; must be {task.loss}")
     return task

@@ -76,10 +76,6 @@ class Classification:
         # Of x and -x, not p and 1 - p: a small probability keeps its digits on either side.
         return np.concatenate([sigmoid(-logits), sigmoid(logits)], axis=1)
 
-    def probabilities(self, logits: Numbers) -> NDArray[np.float32]:
-        """Return `answers`, which are probabilities here."""
-        return self.answers(logits)
-
     def decode(self, probabilities: Numbers) -> NDArray[np.intp]:
         """Return the predicted class index of each row of probabilities, (n,)."""
         if self.threshold is None:

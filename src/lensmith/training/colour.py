@@ -6,30 +6,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lensmith.data.statistics import colour_moments, principal_axes
 from lensmith.training.augmentation import Augmentation
 from lensmith.training.draws import Draws
 
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look: ITU-R BT.601, as in Pillow's mode L
-PIXELS_AT_ONCE = 2**20
 
 
 def principal_components(pictures: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (3,), largest first, and the directions (3, 3), one a column, of RGB on the 0..1 scale.
 
-    They are eigenvalues and eigenvectors of the covariance of all pixels of the chosen pictures (n, s, s, 3) uint8. The
-    sign of a direction means nothing; its largest part is made positive, so that all machines agree.
+    They are eigenvalues and eigenvectors of the covariance of the pixels of the chosen pictures (n, s, s, 3) uint8; see
+    `data.statistics` for how many are looked at.
     """
-    total, products, count = np.zeros(3), np.zeros((3, 3)), 0
-    step = max(1, PIXELS_AT_ONCE // max(1, pictures.shape[1] * pictures.shape[2]))
-    for begin in range(0, len(chosen), step):
-        values = pictures[chosen[begin : begin + step]].reshape(-1, 3).astype(np.float64)
-        total, products, count = total + values.sum(0), products + values.T @ values, count + len(values)
-    mean = total / max(count, 1)
-    covariance = (products / max(count, 1) - np.outer(mean, mean)) / 255**2
-    values, vectors = np.linalg.eigh(covariance)
-    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
-    largest = vectors[np.abs(vectors).argmax(0), range(3)]
-    return values, vectors * np.where(largest < 0, -1, 1)
+    return principal_axes(colour_moments(pictures, chosen)[1])
+
+
+def colour_components(
+    augmentation: Augmentation, pictures: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what pca_colour needs, from the chosen pictures alone; None where it is off."""
+    return principal_components(pictures, chosen) if augmentation.pca_colour else None
 
 
 def channel_means(values: Tensor) -> np.ndarray:

@@ -17,8 +17,8 @@ from lensmith.reproduce import counter, generator
 from lensmith.training.augment import augmented
 from lensmith.training.augmentation import Augmentation
 from lensmith.training.average import Average
-from lensmith.training.colour import principal_components
-from lensmith.training.criteria import LOSSES, soft_targets
+from lensmith.training.colour import colour_components
+from lensmith.training.criteria import LOSSES, criterion, soft_targets
 from lensmith.training.draws import Draws, draws
 from lensmith.training.epoch import Epoch
 from lensmith.training.mixing import Mixing, mixed
@@ -109,7 +109,7 @@ def fit(lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray]
     optimizer = build_optimizer(settings.optimizer, network, settings.learning_rate, settings.weight_decay)
     average = Average(network, settings.ema) if settings.ema else None
     done = restore(start, network, optimizer, average) if start else 0
-    components = colour_components(settings.augmentation, lessons.train)
+    components = colour_components(settings.augmentation, lessons.train.pictures, lessons.train.chosen)
     for number in range(done + 1, settings.epochs + 1):
         begin, before = time.perf_counter(), _trained(network)
         passed = _train_one_epoch(lessons, optimizer, average, settings, number, components)
@@ -134,11 +134,6 @@ def fit(lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray]
             logits=logits,
             snapshot=lambda number=number: snapshot(number, network, optimizer, average),  # type: ignore[misc]
         )
-
-
-def colour_components(augmentation: Augmentation, train: Pixels) -> Components | None:
-    """Return what pca_colour needs, from the training pictures alone; None where it is off."""
-    return principal_components(train.pictures, train.chosen) if augmentation.pca_colour else None
 
 
 def evaluate(lessons: Lessons, settings: FitSettings) -> tuple[float, np.ndarray]:
@@ -226,7 +221,7 @@ def train_one_step(
         )
     with _precision(settings):
         logits = lessons.network(images).float()
-    loss = LOSSES[settings.loss](logits, targets, counted, settings.label_smoothing).mean()
+    loss = criterion(settings.loss)(logits, targets, counted, settings.label_smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [tensor.grad for tensor in lessons.network.parameters() if tensor.grad is not None]

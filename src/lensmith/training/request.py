@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lensmith.data.dataset import TASKS
 from lensmith.data.preprocess import Resize
 from lensmith.engines.choose import DeviceName, EngineName
 from lensmith.errors import UsageError, nearest
+from lensmith.tasks.choose import OUTPUTS
 
 RecipeName = Literal["auto", "features", "frozen", "finetune", "scratch"]
 InitName = Literal["default", "uniform", "xavier", "he"]
@@ -72,8 +74,8 @@ class Request:
         _one_of("resize", self.resize, get_args(Resize))
         _one_of("init", self.init, get_args(InitName))
         _one_of("precision", self.precision, get_args(PrecisionName))
-        _one_of("output", self.output, ("softmax", "sigmoid"))
-        _one_of("task", self.task, ("auto", "classification", "multilabel", "regression"))
+        _one_of("output", self.output, OUTPUTS)
+        _one_of("task", self.task, ("auto", *TASKS))
         if self.pool is not None:
             _one_of("pool", self.pool, ("mean", "flatten"))
         for name, value, allowed, good in self._ranges():

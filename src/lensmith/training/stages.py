@@ -38,12 +38,14 @@ Series = list[Iterator[Epoch]]
 class Course:
     """What a training learns from.
 
-    task: how numbers become answers. targets, sha256: of every picture of the data set. train, stopping: positions.
-    features: (n, F) of the base as it came, where there is one; pixels() reads all pictures, (n, s, s, 3) uint8.
+    task: how numbers become answers. targets, strata, sha256: of every picture of the data set. train, stopping:
+    positions. features: (n, F) of the base as it came, where there is one. pixels() reads all pictures, (n, s, s, 3)
+    uint8.
     """
 
     task: Task
     targets: np.ndarray
+    strata: np.ndarray
     sha256: tuple[str, ...]
     train: np.ndarray
     stopping: np.ndarray
@@ -157,21 +159,15 @@ def _required(course: Course) -> tuple[Base, Chosen]:
     return course.base, course.chosen
 
 
-def components_of(recipe: Recipe, course: Course) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return what pca_colour needs, from the training pictures alone; None where it is off."""
-    from lensmith.training.colour import principal_components
-
-    on = parse(recipe.augment).pca_colour > 0
-    return principal_components(course.pixels(), course.train) if on else None
-
-
 def views_of(recipe: Recipe, course: Course) -> Callable[[int], np.ndarray]:
     """Return what gives the features (n, F) of the training pictures as they are augmented in an epoch."""
     from lensmith.training.augment import augmented
+    from lensmith.training.colour import colour_components
     from lensmith.training.draws import draws
 
     _, chosen = _required(course)
-    augmentation, components, train = parse(recipe.augment), components_of(recipe, course), course.train
+    augmentation, train = parse(recipe.augment), course.train
+    components = colour_components(augmentation, course.pixels(), train)
 
     def features(epoch: int) -> np.ndarray:
         pixels = course.pixels()

@@ -15,7 +15,6 @@ from lensmith.training.recipe import Recipe
 from lensmith.training.stages import (
     VIEWS_AT_ONCE,
     Course,
-    components_of,
     lessons_of,
     new_network,
     ready_network,
@@ -94,7 +93,7 @@ def layers(recipe: Recipe, course: Course, kept: Epoch) -> tuple[dict[str, float
     """Return what a few training pictures show of the layers of `kept`, by name: shares of dead units, gradients."""
     import torch
 
-    from lensmith.training.criteria import LOSSES
+    from lensmith.training.criteria import criterion
     from lensmith.training.dead import dead_units, layer_gradients
 
     network, few = new_network(recipe, course), course.train[:LOOKED_AT]
@@ -104,8 +103,8 @@ def layers(recipe: Recipe, course: Course, kept: Epoch) -> tuple[dict[str, float
     images = lessons.prepare(torch.from_numpy(lessons.train.pictures[few]))
     targets = (course.targets[few] - unit[0]) / unit[1] if unit != (0.0, 1.0) else course.targets[few]
     network.eval()
-    losses = LOSSES[course.task.loss](network(images), torch.from_numpy(targets), None, 0.0)
-    losses.mean().backward()  # type: ignore[no-untyped-call]
+    loss = criterion(course.task.loss)(network(images), torch.from_numpy(targets), None, 0.0)
+    loss.backward()  # type: ignore[no-untyped-call]
     gradients = layer_gradients(network)
     with torch.no_grad():
         return dead_units(network, images), gradients
@@ -115,9 +114,11 @@ def sheet(recipe: Recipe, course: Course) -> Image | None:
     """Return a contact sheet of what this training shows in its first epochs; None without augmentation."""
     if recipe.augment == "none":
         return None
+    from lensmith.training.colour import colour_components
     from lensmith.training.sheet import contact_sheet
 
     train = course.train
     rows = train[np.linspace(0, len(train) - 1, min(SHEET_ROWS, len(train))).round().astype(int)]
-    augmentation, components = parse(recipe.augment), components_of(recipe, course)
+    augmentation = parse(recipe.augment)
+    components = colour_components(augmentation, course.pixels(), train)
     return contact_sheet(course.pixels(), augmentation, recipe.seed, SHEET_COLUMNS, rows.tolist(), components)

@@ -79,10 +79,9 @@ def climb(
     place: Place,
     resolved: Resolved,
     course: Course,
-    strata: np.ndarray,
     scratch: Callable[[], tuple[Resolved, Course]] | None,
 ) -> Climbed:
-    """Return the best rung the budget allows. `strata` balance the folds; scratch() prepares a network without weights,
+    """Return the best rung the budget allows. scratch() prepares a network without weights,
     None where that is no step to try.
 
     Raises UsageError where not even the first step fits.
@@ -91,13 +90,13 @@ def climb(
     memory = _Memory(place, budget)
     if resolved.plan.weights is None:
         return _scratch_alone(place, Rung("scratch", resolved, course), memory, budget)
-    best, rows, why = _first(place, Rung("features", resolved, course), memory, strata)
+    best, rows, why = _first(place, Rung("features", resolved, course), memory)
     for name, prepare in _dearer(resolved, course, scratch):
         if _hopeless(best):
             rows.append(Row(name, "not tried", "Too few pictures are wrong to tell a better model apart."))
             why = "It stopped because not even a perfect model could be told from this one by these pictures."
             continue
-        tried, row = _try(place, prepare(), best, memory, strata)
+        tried, row = _try(place, prepare(), best, memory)
         rows.append(row)
         place.console.say(f"{row.step}: {row.reason}")
         if row.status == "replaced":
@@ -108,15 +107,21 @@ def climb(
     return Climbed(_finished(place, best), _account(budget, rows, why))
 
 
-def _first(place: Place, rung: Rung, memory: _Memory, strata: np.ndarray) -> tuple[Rung, list[Row], str]:
+def _first(place: Place, rung: Rung, memory: _Memory) -> tuple[Rung, list[Row], str]:
     """Train the head on cached features, which every other step has to beat."""
     learned = head(place, rung.resolved.recipe, rung.course)
     if learned is None:
         raise UsageError("the head diverged on cached features. Try --learning-rate 0.001.")
     best = replace(rung, learned=learned)
-    best = replace(best, logits=_answers(place, best, memory, strata))
+    best = replace(best, logits=_answers(place, best, memory))
     reason = "Every other step has to beat it."
-    row = _row(best, "kept", reason, strata, seconds=memory.decided("features took", lambda: place.watch.seconds))
+    row = _row(
+        best,
+        "kept",
+        reason,
+        few=_few(best.course),
+        seconds=memory.decided("features took", lambda: place.watch.seconds),
+    )
     return best, [row], "All steps were tried."
 
 
@@ -131,7 +136,7 @@ def _dearer(
     yield "finetune", lambda: Rung("finetune", step(resolved, "finetune", pictures), course)
 
 
-def _try(place: Place, rung: Rung, best: Rung, memory: _Memory, strata: np.ndarray) -> tuple[Rung, Row]:
+def _try(place: Place, rung: Rung, best: Rung, memory: _Memory) -> tuple[Rung, Row]:
     """Take a step if it fits, and say whether it beats the best before."""
     wanted = rung.resolved.recipe.epochs
     epochs, predicted = memory.decided(f"{rung.name} fits", lambda: _fits(rung, memory.left))
@@ -145,7 +150,7 @@ def _try(place: Place, rung: Rung, best: Rung, memory: _Memory, strata: np.ndarr
     if not _few(rung.course):
         assert best.learned is not None
         rung = _trained(place, rung, best.learned if rung.name != "scratch" else None)
-    rung = replace(rung, logits=_answers(place, rung, memory, strata, best))
+    rung = replace(rung, logits=_answers(place, rung, memory, best))
     if rung.logits is None:
         seconds = memory.decided(f"{rung.name} took", lambda: place.watch.seconds - begun)
         reason = f"Half of the folds showed that it will hardly be better than {best.name}; the others were spared."
@@ -159,7 +164,7 @@ def _try(place: Place, rung: Rung, best: Rung, memory: _Memory, strata: np.ndarr
     reason = f"Better than {best.name} with a probability of {share:.0%}{short}: "
     reason += "it takes its place." if won else f"{ladder.LEAST_PROBABILITY:.0%} are needed, so the cheaper one stays."
     gain = _value(rung) - _value(best)
-    row = _row(rung, "replaced" if won else "not better", reason, strata, seconds=seconds)
+    row = _row(rung, "replaced" if won else "not better", reason, few=_few(rung.course), seconds=seconds)
     return rung, replace(row, predicted=predicted, gain=gain, probability=share)
 
 
@@ -178,7 +183,7 @@ def _scratch_alone(place: Place, rung: Rung, memory: _Memory, budget: float) -> 
         f" {epochs} of {wanted} epochs fit into the budget." if epochs < wanted else ""
     )
     seconds = memory.decided("scratch took", lambda: place.watch.seconds)
-    row = replace(_row(rung, "kept", reason, None, seconds=seconds), predicted=predicted)
+    row = replace(_row(rung, "kept", reason, few=False, seconds=seconds), predicted=predicted)
     return Climbed(rung, _account(budget, [row], "There was nothing else to try without pretrained weights."))
 
 
@@ -212,9 +217,7 @@ def _compared(course: Course) -> np.ndarray:
     return np.sort(np.concatenate([course.train, course.stopping])) if _few(course) else course.stopping
 
 
-def _answers(
-    place: Place, rung: Rung, memory: _Memory, strata: np.ndarray, best: Rung | None = None
-) -> np.ndarray | None:
+def _answers(place: Place, rung: Rung, memory: _Memory, best: Rung | None = None) -> np.ndarray | None:
     """Return the logits for the compared pictures: of the training itself, or out of fold.
 
     None where half of the folds show that it will hardly beat `best`.
@@ -225,7 +228,7 @@ def _answers(
         return rung.learned.epoch.logits
     compared = _compared(course)
     silent = replace(place, run=None, console=Console(quiet=True))
-    parts = list(ladder.folds(compared, strata, course.sha256, recipe.seed))
+    parts = list(ladder.folds(compared, course.strata, course.sha256, recipe.seed))
     found = np.zeros((len(compared), course.task.outputs), np.float32)
     seen = np.zeros(len(compared), bool)
     with place.console.progress(f"{rung.name}, out of fold", len(parts)) as advance:
@@ -283,8 +286,7 @@ def _value(rung: Rung) -> float:
     return rung.course.task.watched(rung.course.targets[_compared(rung.course)], _logits(rung))
 
 
-def _row(rung: Rung, status: str, reason: str, strata: np.ndarray | None, *, seconds: float) -> Row:
-    few = strata is not None and _few(rung.course)
+def _row(rung: Rung, status: str, reason: str, *, few: bool, seconds: float) -> Row:
     positions = _compared(rung.course) if few else rung.course.stopping
     value = rung.course.task.watched(rung.course.targets[positions], _logits(rung))
     return Row(rung.name, status, reason, seconds=seconds, value=value, n=len(positions), out_of_fold=few)

@@ -98,6 +98,7 @@ def course_of(resolved: Resolved, material: Material, dataset: Dataset, task: Ta
     return Course(
         task=task,
         targets=dataset.targets,
+        strata=dataset.strata,
         sha256=tuple(record.sha256 for record in material.records),
         train=train,
         stopping=splits.indices(splits.stopping),

@@ -35,7 +35,7 @@ def preview(
     place that cannot be written.
     """
     from lensmith.training.augmentation import parse
-    from lensmith.training.colour import principal_components
+    from lensmith.training.colour import colour_components
     from lensmith.training.sheet import contact_sheet
 
     augmentation = parse(augment)
@@ -53,7 +53,7 @@ def preview(
             read.append(row)
     if not read:
         raise DataError(f"none of the pictures looked at in {data} can be read. `lensmith check` names broken ones.")
-    components = principal_components(pictures, np.array(read)) if augmentation.pca_colour else None
+    components = colour_components(augmentation, pictures, np.array(read))
     sheet = contact_sheet(pictures, augmentation, seed, COLUMNS, read, components)
     path = Path(out)
     with writing(path.parent):

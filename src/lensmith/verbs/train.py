@@ -273,7 +273,7 @@ def _learn(place: Place, prepared: Prepared, store: Store) -> Rung:
         return other, course_of(other, material, dataset, course.task, prepared.splits)
 
     small = resolved.request.network is None and min(prepared.findings.median_size) <= SMALL_PICTURES
-    climbed = climb(place, resolved, course, dataset.strata, scratch if small else None)
+    climbed = climb(place, resolved, course, scratch if small else None)
     assert place.run is not None
     reasons = {**climbed.rung.resolved.reasons, "recipe": _why(climbed)}
     rung = replace(climbed.rung, resolved=replace(climbed.rung.resolved, reasons=reasons))
