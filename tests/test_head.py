@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from lensmith.errors import RunError, WeightsError
 from lensmith.reproduce import generator
 from lensmith.seeing.cam import grad_cam
 from lensmith.training.epoch import EarlyStopping, Epoch
-from lensmith.training.head import Examples, HeadSettings, _adam, _gradients, fit_head
+from lensmith.training.head import Examples, HeadSettings, _adam, _gradients, _Inputs, _scaling, fit_head
 from lensmith.training.losses import LOSSES
+from lensmith.training.rows import Rows
 
 
 def random_head(widths: tuple[int, ...]) -> Head:
@@ -384,3 +387,94 @@ def test_early_stopping_goes_on_from_its_state() -> None:
         rest = enumerate(losses[cut:], cut + 1)
         found = [(second.stops(epoch(n, loss)), second.best and second.best.number) for n, loss in rest]
         assert found == decisions[cut:]
+
+
+MANY = {"SMALL": 2_000, "BLOCK": 12 * 4 * 40}  # bytes: what 120 blobs are is many, and 40 of them are a block
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few examples count as many: they are standardised in blocks and never held together."""
+    for name, value in MANY.items():
+        monkeypatch.setattr(f"lensmith.training.head.{name}", value)
+    monkeypatch.setattr("lensmith.training.rows.SMALL", MANY["SMALL"])
+
+
+def spread_out(examples: Examples, folder: Path) -> Examples:
+    """The same examples among others of the same features, which lie in a file."""
+    places = generator(9, "places").permutation(3 * len(examples))[: len(examples)]
+    rows = Rows(3 * len(examples), folder)
+    for place, row in zip(places.tolist(), examples.at(slice(None)), strict=True):
+        rows[place] = row
+    return Examples(rows, examples.targets, examples.weights, rows=places)
+
+
+@pytest.mark.parametrize("dense", [(), (16,)])
+def test_rows_of_many_features_are_the_same_examples(dense: tuple[int, ...], tmp_path: Path) -> None:
+    settings = HeadSettings(dense, 0.5, 0.01, 16, 4, seed=3)
+    train, stopping = blobs(120, 0), blobs(60, 1)
+    parts = spread_out(train, tmp_path), spread_out(stopping, tmp_path)
+    for one, two in zip(fit_head(train, stopping, 3, 1e-4, settings), fit_head(*parts, 3, 1e-4, settings), strict=True):
+        assert (one.train_loss, one.validation_loss) == (two.train_loss, two.validation_loss)
+        assert all(np.array_equal(tensor, two.state[name]) for name, tensor in one.state.items())
+
+
+@pytest.mark.usefixtures("many")
+def test_every_epoch_shows_every_one_of_many_examples_once(tmp_path: Path) -> None:
+    train = spread_out(blobs(123, 0), tmp_path)
+    scale = _scaling(train, "cross_entropy")
+    inputs, orders = _Inputs(train, scale), []
+    for epoch in (1, 2):
+        seen = list(inputs.batches(8, generator(0, "order", epoch)))
+        assert [len(chosen) for chosen, _ in seen] == [8] * 15 + [3]
+        orders.append(np.concatenate([chosen for chosen, _ in seen]))
+        assert np.array_equal(np.sort(orders[-1]), np.arange(123))
+        for chosen, features in seen:
+            np.testing.assert_allclose(features, scale.inputs(train.at(chosen)))
+    assert not np.array_equal(*orders)
+    first = orders[0][:40]
+    assert first.max() - first.min() > 60, "a block holds pieces from far apart"
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("dense", [(), (16,)])
+def test_many_examples_teach_what_few_do(
+    dense: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = HeadSettings(dense, 0.5, 0.01, 16, 40, seed=3)
+    train, stopping = spread_out(blobs(120, 0), tmp_path), spread_out(blobs(60, 1), tmp_path)
+    last = list(fit_head(train, stopping, 3, 1e-4, settings))[-1]
+    head = from_tensors(last.state)
+    right = head.logits(stopping.at(slice(None))).argmax(1) == stopping.targets
+    assert right.mean() == pytest.approx(last.validation_metric) and right.mean() > 0.9
+    assert last.logits is not None and len(last.logits) == 60
+    again = list(fit_head(train, stopping, 3, 1e-4, settings, resume=resumed(train, stopping, settings)))
+    assert again[-1].validation_loss == last.validation_loss
+    monkeypatch.setattr("lensmith.training.head.SMALL", 2**30)
+    together = list(fit_head(train, stopping, 3, 1e-4, settings))[-1]
+    assert last.validation_loss == pytest.approx(together.validation_loss, rel=0.05)
+
+
+def resumed(train: Examples, stopping: Examples, settings: HeadSettings) -> dict[str, np.ndarray]:
+    """Return the snapshot after two epochs."""
+    _, two = islice(fit_head(train, stopping, 3, 1e-4, settings), 2)
+    assert two.snapshot is not None
+    return dict(two.snapshot())
+
+
+def test_memory_does_not_grow_with_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times as many examples need no more than their targets, logits and order more: not their features."""
+    for module in ("rows", "head"):
+        monkeypatch.setattr(f"lensmith.training.{module}.SMALL", 2**17)
+    monkeypatch.setattr("lensmith.training.head.BLOCK", 2**17)
+    peaks, width = [], 128
+    for count in (2_000, 20_000):
+        rows = Rows(count, tmp_path)
+        for place in range(count):
+            rows[place] = np.full(width, place % 7, np.float32)
+        examples = Examples(rows, np.arange(count) % 2, rows=np.arange(count))
+        tracemalloc.start()
+        list(fit_head(examples, examples, 2, 1e-4, HeadSettings((), 0.0, 0.01, 64, 2, seed=0)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 0.3 * 18_000 * 4 * width

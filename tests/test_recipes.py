@@ -23,7 +23,7 @@ from lensmith.data.preprocess import from_dict, to_square
 from lensmith.data.statistics import fitted
 from lensmith.reproduce import generator
 from lensmith.run import Run
-from lensmith.training import stages, trials
+from lensmith.training import folding, stages, trials
 from lensmith.training.freezing import frozen_digest, frozen_names
 from lensmith.training.recipe import UNUSED
 from lensmith.verbs.console import Stopwatch
@@ -171,6 +171,8 @@ def test_statistics_that_moved_would_be_seen(
         return replace(held(*arguments), hold=False)
 
     monkeypatch.setattr(stages, "settings_of", loose)
+    monkeypatch.setattr(stages, "assemble_top", lambda *arguments: None)
+    monkeypatch.setattr(folding, "fold_batch_norm", lambda base: 0)
     run = house.train(two, **finetuned(network, weights), unfreeze=CUTS[network], out=tmp_path)
     assert run.document["result"]["stage"] == "finetune"
     said = run.document["frozen"]

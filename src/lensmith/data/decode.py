@@ -18,8 +18,9 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -44,8 +45,11 @@ __all__ = [
     "MAX_PIXELS",
     "MIN_SIDE",
     "PICTURE_SUFFIXES",
+    "REDUCTIONS",
+    "Decoded",
     "Unreadable",
     "decode_picture",
+    "decode_reduced",
     "picture_bytes",
     "picture_size",
     "policy",
@@ -55,6 +59,7 @@ __all__ = [
 MAX_PIXELS = 200_000_000  # width x height; the largest telephone cameras stay just below it
 MAX_BYTES = 2_000_000_000  # MAX_PIXELS of 16 bits with alpha, uncompressed, are 1.6 GB
 MIN_SIDE = 2  # pixels; placeholders and counting pixels of web pages are 1 x 1
+REDUCTIONS = (8, 4, 2, 1)  # what JPEG, coded in blocks of 8 x 8, can be made smaller by while it is decoded
 RULES = 1  # raise it when a rule of this file changes, so that nothing decoded by the old rules is reused
 
 # What brings a picture upright, by the value of its EXIF tag 274 (Exif 2.32, section 4.6.4).
@@ -67,6 +72,21 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ENDS_LEFT, ENDS_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)  # where the last column or row as stored comes to lie by a turn
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright RGB picture that may be smaller than the one in the file.
+
+    size: (width, height) of the picture in the file, upright. place: where all of it lies in `image`, as (left, top,
+    right, bottom) in pixels of `image`; a side that is no multiple of the reduction covers its last pixel, or its
+    first one where the picture was turned, in part. `image` may be a reader's own, which still knows the file's tags.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    place: tuple[float, float, float, float]
 
 
 class Unreadable(Exception):
@@ -105,20 +125,47 @@ def decode_picture(data: bytes) -> Image.Image:
     Transparent parts lie over white. Of animations and documents with pages this is the first picture. Colour
     profiles are ignored: the numbers are taken as sRGB.
     """
+    return _decoded(data, None).image
+
+
+def decode_reduced(data: bytes, reduction: Callable[[tuple[int, int]], int]) -> Decoded:
+    """Return what `decode_picture` does, or that made smaller, where the file is a JPEG; raises `Unreadable`.
+
+    `reduction` is told the sides of the picture as it lies in the file, perhaps turned, and says how much smaller it
+    may become, one of REDUCTIONS. A pixel of the smaller picture is the mean of a block of the larger one (libjpeg,
+    jidctred.c). What is left out, and for which reason, does not depend on the reduction.
+    """
+    return _decoded(data, reduction)
+
+
+def _decoded(data: bytes, reduction: Callable[[tuple[int, int]], int] | None) -> Decoded:
     kind = _recognised(data[:HEAD])
     file = io.BytesIO(data)
     with _in_plain_words(kind, file):
         picture = _header(kind, file)
+        stored, by = picture.size, 1
+        if reduction is not None and kind.name == "JPEG":
+            by = _reduce(picture, reduction(stored))
         key = picture.info.get("transparency")
         if isinstance(key, tuple) and data[24] == 16:  # a PNG; of 16 bits a colour Pillow keeps the upper 8
             picture.info["transparency"] = tuple(part >> 8 for part in key)
         picture.load()
-        turn = TURNS.get(_orientation(kind, picture, file))
-        image = _rgb(picture)
-        if turn is not None:
-            image = image.transpose(turn)
+        orientation = _orientation(kind, picture, file)
+        # Fresh memory for a copy can cost as much as decoding: only those who keep the picture get one.
+        in_place = reduction is not None and picture.mode == "RGB" and not picture.has_transparency_data
+        image = picture if in_place else _rgb(picture)
+        if orientation in TURNS:
+            image = image.transpose(TURNS[orientation])
     image.info.clear()  # nothing downstream may turn it a second time, or publish where it was taken
-    return image
+    return Decoded(image, image.size, (0, 0, *image.size)) if by == 1 else _placed(image, stored, by, orientation)
+
+
+def _placed(image: Image.Image, stored: tuple[int, int], by: int, orientation: int) -> Decoded:
+    """Return where in an upright image reduced by `by` the picture lies whose sides were `stored` in the file."""
+    width, height = stored[::-1] if orientation >= 5 else stored
+    left = image.width - width / by if orientation in ENDS_LEFT else 0
+    top = image.height - height / by if orientation in ENDS_ABOVE else 0
+    return Decoded(image, (width, height), (left, top, left + width / by, top + height / by))
 
 
 def policy() -> str:
@@ -175,6 +222,23 @@ def _header(kind: Format, file: IO[bytes]) -> ImageFile.ImageFile:
     if min(width, height) < MIN_SIDE:
         raise Unreadable(f"{width} x {height} pixels: too small to show anything")
     return picture
+
+
+def _reduce(picture: ImageFile.ImageFile, by: int) -> int:
+    """Have a JPEG decoded smaller by at most one of REDUCTIONS; return by how much.
+
+    libjpeg reduces the blocks of all components alike in both directions. Colours sampled more coarsely than
+    lightness in one direction only (4:2:2) would so come out more coarsely still: the reduction makes up for it.
+    """
+    layers = getattr(picture, "layer", ())
+    shapes = [(across or 1) / (down or 1) for _, across, down, _ in layers]  # a broken file may say 0
+    by = int(by * min(shapes) / max(shapes)) if shapes else by
+    if by < 2:
+        return 1
+    width, height = picture.size
+    # It is asked for a size, and takes the largest reduction that leaves as much: these quotients name `by` exactly.
+    granted = picture.draft(None, (max(1, width // by), max(1, height // by)))
+    return 1 if granted is None else round(width / granted[1][2])
 
 
 def _orientation(kind: Format, picture: ImageFile.ImageFile, file: IO[bytes]) -> int:

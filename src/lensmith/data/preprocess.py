@@ -3,6 +3,9 @@
 The geometry turns any picture into a square of `image_size` pixels, uint8; the normalisation happens inside the
 engine, so that what is stored and handed around is always plain uint8 pixels. What it subtracts and multiplies by is
 found by `lensmith.data.statistics` from the training pictures.
+
+`read_square` is the one way from the bytes of a file to what a network is shown. Of a JPEG much larger than the square
+it decodes a smaller picture; docs/pictures.md says how far the pixels may then be from those of the whole.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from PIL import Image
 
+from lensmith.data import decode
 from lensmith.data.store import digest
 from lensmith.errors import UsageError, nearest
 
@@ -35,6 +39,7 @@ KINDS = {
     "zca": "whole pictures whitened: their numbers nearly uncorrelated, and still a picture",
 }
 ZCA_IMAGE_SIZE = 32  # the largest: the matrix has (3 s s)^2 numbers, 38 MB here, 91 GB at 224 pixels
+SPARE = 2  # after a reduced decode a pixel of the square still covers at least so many by so many pixels
 PAD_COLOUR = (255, 255, 255)  # the white that transparency is laid over, too
 
 
@@ -85,8 +90,19 @@ class Preprocessing:
 
     @property
     def geometry(self) -> str:
-        """The name of the geometry alone, part of every key under which pixels or features are stored."""
-        return digest("geometry", 1, self.image_size, self.crop, self.resize, self.interpolation)
+        """The name of what decides the pixels, part of every key under which pixels or features are stored."""
+        parts = (self.image_size, self.crop, self.resize, self.interpolation)
+        return digest("geometry", 2, decode.policy(), SPARE, *parts)
+
+    def reduction(self, size: tuple[int, int]) -> int:
+        """Return by how much a JPEG of these sides may be made smaller as it is decoded, one of decode.REDUCTIONS.
+
+        The nearest pixel is no mean of others: it is taken from the whole picture.
+        """
+        if self.interpolation == "nearest":
+            return 1
+        kept = max(size) if self.resize == "pad" else min(size) * (self.crop if self.resize == "crop" else 1)
+        return next((by for by in decode.REDUCTIONS if kept >= by * SPARE * self.image_size), 1)
 
 
 def from_dict(fields: dict[str, Any]) -> Preprocessing:
@@ -112,17 +128,34 @@ def input_shapes(preprocessing: Preprocessing) -> dict[str, tuple[int, ...]]:
     return shapes.get(preprocessing.kind, {})
 
 
-def to_square(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
-    """Return `(image_size, image_size, 3)` uint8 pixels of an RGB picture of any size."""
+def read_square(data: bytes, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the square of the picture in the bytes of a file, and the (width, height) of that picture, upright.
+
+    Raises decode.Unreadable.
+    """
+    decoded = decode.decode_reduced(data, preprocessing.reduction)
+    return to_square(decoded.image, preprocessing, decoded.place), decoded.size
+
+
+def to_square(
+    picture: Image.Image, preprocessing: Preprocessing, place: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    """Return `(image_size, image_size, 3)` uint8 pixels of an RGB picture of any size.
+
+    place: the part of `picture` (left, top, right, bottom) to take for the whole.
+    """
     size, kernel = preprocessing.image_size, FILTERS[preprocessing.interpolation]
+    left, top, right, bottom = place = place or (0, 0, *picture.size)
     if preprocessing.resize == "squash":
-        return np.asarray(picture.resize((size, size), kernel))
+        return np.asarray(picture.resize((size, size), kernel, box=place))
     if preprocessing.resize == "pad":
-        return _padded(picture, size, kernel)
-    return np.asarray(picture.resize((size, size), kernel, box=crop_box(picture.size, preprocessing.crop)))
+        return _padded(picture, size, kernel, place)
+    box = crop_box((right - left, bottom - top), preprocessing.crop)
+    box = (left + box[0], top + box[1], left + box[2], top + box[3])
+    return np.asarray(picture.resize((size, size), kernel, box=box))
 
 
-def crop_box(size: tuple[int, int], crop: float) -> tuple[float, float, float, float]:
+def crop_box(size: tuple[float, float], crop: float) -> tuple[float, float, float, float]:
     """Return the centred square (left, top, right, bottom) that keeps `crop` of the short side, in pixels.
 
     Resizing this box directly equals resizing the picture and cropping, but for half a pixel of rounding, and
@@ -134,9 +167,11 @@ def crop_box(size: tuple[int, int], crop: float) -> tuple[float, float, float, f
     return left, top, left + side, top + side
 
 
-def _padded(picture: Image.Image, size: int, kernel: Image.Resampling) -> np.ndarray:
-    scale = size / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
+def _padded(
+    picture: Image.Image, size: int, kernel: Image.Resampling, place: tuple[float, float, float, float]
+) -> np.ndarray:
+    sides = (place[2] - place[0], place[3] - place[1])
+    width, height = (max(1, round(side * size / max(sides))) for side in sides)
     square = Image.new("RGB", (size, size), PAD_COLOUR)
-    square.paste(picture.resize((width, height), kernel), ((size - width) // 2, (size - height) // 2))
+    square.paste(picture.resize((width, height), kernel, box=place), ((size - width) // 2, (size - height) // 2))
     return np.asarray(square)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lensmith.data import decode
-from lensmith.data.preprocess import Preprocessing, to_square
+from lensmith.data.preprocess import Preprocessing, read_square
 from lensmith.data.store import Store
 from lensmith.reproduce import cores
 
@@ -82,11 +82,10 @@ def _read(root: Path, path: str, preprocessing: Preprocessing) -> _Fresh:
         return _Fresh(Picture(Record(path, "", 0, 0, unreadable.reason), None), None)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        picture = decode.decode_picture(data)
+        pixels, (width, height) = read_square(data, preprocessing)
     except decode.Unreadable as unreadable:
         return _Fresh(Picture(Record(path, sha256, 0, 0, unreadable.reason), None), status)
-    pixels = to_square(picture, preprocessing)
-    return _Fresh(Picture(Record(path, sha256, *picture.size, ""), pixels), status)
+    return _Fresh(Picture(Record(path, sha256, width, height, ""), pixels), status)
 
 
 class Files:
@@ -99,7 +98,7 @@ class Files:
         self.root, self.paths = root, paths
         self._files, self._outcomes = store.files(), store.outcomes(decode.policy())
         self._known = self._recall_all(paths)
-        self._new: list[_Fresh] = []
+        self._new: list[tuple[Record, tuple[int, int]]] = []  # no pixels: a thousand squares are 150 MB
 
     def _recall_all(self, paths: Sequence[str]) -> dict[str, Record]:
         keys = {path: _key(self.root / path) for path in paths}
@@ -126,7 +125,7 @@ class Files:
             return item
         fresh = item.result()
         if fresh.status is not None:
-            self._new.append(fresh)
+            self._new.append((fresh.picture.record, fresh.status))
         if len(self._new) >= ROWS_A_WRITE:
             self.flush()
         return fresh.picture
@@ -139,13 +138,8 @@ class Files:
 
     def flush(self) -> None:
         """Write what was learned."""
-        records = [fresh.picture.record for fresh in self._new]
-        statuses = [fresh.status or (0, 0) for fresh in self._new]
-        self._files.put(
-            (_key(self.root / record.path), *status, record.sha256)
-            for record, status in zip(records, statuses, strict=True)
-        )
-        self._outcomes.put((record.sha256, record.width, record.height, record.reason) for record in records)
+        self._files.put((_key(self.root / record.path), *status, record.sha256) for record, status in self._new)
+        self._outcomes.put((record.sha256, record.width, record.height, record.reason) for record, _ in self._new)
         self._new.clear()
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lensmith.data.pixels import Pictures
 from lensmith.data.preprocess import Preprocessing, input_shapes
 from lensmith.errors import WeightsError
 
@@ -23,7 +24,7 @@ Triple = tuple[float, float, float]
 
 
 def fitted(
-    preprocessing: Preprocessing, pixels: np.ndarray, chosen: np.ndarray
+    preprocessing: Preprocessing, pixels: Pictures, chosen: np.ndarray
 ) -> tuple[Preprocessing, dict[str, np.ndarray]]:
     """Return the preprocessing with its numbers filled in, and its arrays as `input_shapes` names them, float32.
 
@@ -54,20 +55,20 @@ def fitted(
     return replace(preprocessing, mean=mean, std=std), ready
 
 
-def channel_statistics(pixels: np.ndarray, chosen: np.ndarray) -> tuple[Triple, Triple]:
+def channel_statistics(pixels: Pictures, chosen: np.ndarray) -> tuple[Triple, Triple]:
     """Return mean and standard deviation by channel, over an even spread of the chosen pictures."""
     mean, covariance = colour_moments(pixels, chosen)
     return _triple(mean), _triple(np.maximum(np.sqrt(np.maximum(np.diag(covariance), 0)), SMALLEST_STD))
 
 
-def colour_moments(pixels: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def colour_moments(pixels: Pictures, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (3,) and the covariance (3, 3) of colours, over an even spread of the chosen pictures."""
     count = min(len(chosen), STATISTICS_PICTURES)
     spread = chosen[np.arange(count) * len(chosen) // count]
     return _moments(block.reshape(-1, 3) for block in _blocks(pixels, spread))
 
 
-def picture_moments(pixels: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def picture_moments(pixels: Pictures, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (D,) and the covariance (D, D) of whole pictures, D = 3 s s, in the order (h, w, c)."""
     return _moments(block.reshape(len(block), -1) for block in _blocks(pixels, chosen))
 
@@ -120,7 +121,7 @@ def _moments(rows: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return mean / 255, (products / count - np.outer(mean, mean)) / 255**2
 
 
-def _range(pixels: np.ndarray, chosen: np.ndarray) -> tuple[Triple, Triple]:
+def _range(pixels: Pictures, chosen: np.ndarray) -> tuple[Triple, Triple]:
     """Return each channel's smallest value, and how far above it the largest lies."""
     # Over pictures first: whole rows are compared at once, which is ten times as fast as channel by channel.
     ends = [(block.min(0).min((0, 1)), block.max(0).max((0, 1))) for block in _blocks(pixels, chosen)]
@@ -128,14 +129,14 @@ def _range(pixels: np.ndarray, chosen: np.ndarray) -> tuple[Triple, Triple]:
     return _triple(lowest.min(0)), _triple(np.maximum(highest.max(0) - lowest.min(0), SMALLEST_STD))
 
 
-def _mean_image(pixels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _mean_image(pixels: Pictures, chosen: np.ndarray) -> np.ndarray:
     total = np.zeros(pixels.shape[1:])
     for block in _blocks(pixels, chosen):
         total += block.sum(0, dtype=np.int64)
     return total / (255 * len(chosen))
 
 
-def _blocks(pixels: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(pixels: Pictures, chosen: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the chosen pictures (m, s, s, 3), in order, about PIXELS_AT_ONCE pixels at a time."""
     step = max(1, PIXELS_AT_ONCE // (pixels.shape[1] * pixels.shape[2]))
     for begin in range(0, len(chosen), step):

@@ -1,4 +1,4 @@
-"""What is kept between runs: hashes of files, decode outcomes, features, converted bases.
+"""What is kept between runs: hashes of files, decode outcomes, pixels, features, converted bases.
 
 The store lives in $LENSMITH_CACHE or the platform's cache folder, never beside the data. Everything in it can be
 made again, so a store that cannot be written (full or read-only disk) slows the work down and never stops it.
@@ -174,20 +174,28 @@ class Store:
         for path in sorted(self.folder.glob("*/*")):
             if path.name.endswith(("-wal", "-shm")) or path.name.startswith("."):
                 continue
-            found.append(Entry(path.parent.name, path.name, _bytes(path), path.stat().st_mtime, path))
+            with suppress(FileNotFoundError):  # another process may be removing it
+                found.append(Entry(path.parent.name, path.name, _bytes(path), path.stat().st_mtime, path))
         return sorted(found, key=lambda entry: -entry.used)
 
-    def trim(self, most_bytes: int | None = None) -> list[Entry]:
-        """Remove the entries used longest ago until the rest fits the bound; return what was removed.
+    def bound(self) -> int:
+        """Return how many bytes may be stored: 10 GB, or 20 % of what the disk could give, if that is less.
 
-        The bound is 10 GB or 20 % of what the disk could give (free space and the store itself), the smaller.
+        The disk could give what is free and what the store takes up itself.
         """
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError:
+            return 0
+        held = sum(entry.bytes for entry in self.entries() if entry.can_be_made_again)
+        return min(MOST_BYTES, int(MOST_SHARE_OF_FREE_DISK * (free + held)))
+
+    def trim(self, most_bytes: int | None = None) -> list[Entry]:
+        """Remove the entries used longest ago until the rest fits the bound; return what was removed."""
         self.sweep(older_than=DAY)
         entries = [entry for entry in self.entries() if entry.can_be_made_again]
         total = sum(entry.bytes for entry in entries)
-        if most_bytes is None:
-            free = shutil.disk_usage(self.folder).free if self.folder.exists() else 0
-            most_bytes = min(MOST_BYTES, int(MOST_SHARE_OF_FREE_DISK * (free + total)))
+        most_bytes = self.bound() if most_bytes is None else most_bytes
         removed = []
         for entry in reversed(entries):
             if total <= most_bytes:

@@ -25,7 +25,6 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
     Raises whatever OpenVINO raises if it cannot take the network; the caller then stays with torch.
     """
     pictures = check_pictures(CHECKED_PICTURES, image_size)
-    reference = collect(TorchEngine(module, "cpu").run(pictures)).features
     with _held_back(), without_telemetry(), _without_fused_attention(), warnings.catch_warnings():
         # OpenVINO traces with torch.jit, which says of itself that it is old; the check below is what counts.
         warnings.simplefilter("ignore")
@@ -34,6 +33,7 @@ def convert(module: WithNormalisation, image_size: int, folder: Path) -> None:
         shape = openvino.PartialShape([-1, image_size, image_size, 3])
         graph = openvino.convert_model(module.eval(), example_input=example, input=[shape])
         openvino.save_model(graph, folder / "base.xml", compress_to_fp16=False)
+    reference = collect(TorchEngine(module, "cpu").run(pictures)).features
     np.savez(folder / "check.npz", reference=reference)
     write_trust(folder, check(folder, image_size))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lensmith.engines.interface import Output, batches
+from lensmith.engines.interface import Output
 from lensmith.reproduce import cores
 
 BATCH = 4  # the fastest of 1, 4, 8, 16, 32 for mobilenet_v2 in bfloat16 on two cores; see LOG.md
@@ -35,21 +35,25 @@ class OpenVinoEngine:
         self._compiled: dict[bool, Any] = {}
 
     def run(self, pictures: Iterable[np.ndarray], *, maps: bool = False) -> Iterator[Output]:
-        """Yield outputs in order; see Engine. One batch a core is in flight while the next ones are read."""
+        """Yield outputs in order; see Engine. Batches are computed while the next ones are read."""
         compiled = self._compile(maps)
-        with_maps = len(compiled.outputs) > 1
-        idle = deque(compiled.create_infer_request() for _ in range(cores()))
-        busy: deque[tuple[Any, int]] = deque()
-        for batch in batches(pictures, BATCH):
-            if not idle:
-                yield _finish(busy, idle, with_maps)
-            request = idle.popleft()
-            # A short last batch runs in a full one: what stands in the other places does not touch its results.
-            request.get_input_tensor().data[: len(batch)] = batch
-            request.start_async()
-            busy.append((request, len(batch)))
+        # One request more than cores: when a core is done, a full batch waits for it already.
+        idle = deque(_Request(compiled) for _ in range(cores() + 1))
+        busy: deque[_Request] = deque()
+        filling: _Request | None = None
+        for picture in pictures:
+            if filling is None:
+                if not idle:
+                    yield _finish(busy, idle)
+                filling = idle.popleft()
+            if filling.take(picture):
+                busy.append(filling)
+                filling = None
+        if filling is not None:
+            filling.start()
+            busy.append(filling)
         while busy:
-            yield _finish(busy, idle, with_maps)
+            yield _finish(busy, idle)
 
     def _compile(self, maps: bool) -> Any:
         if maps not in self._compiled:
@@ -74,13 +78,41 @@ def _with_batch(graph: Any) -> list[int]:
     return [BATCH, *(shape[axis].get_length() for axis in range(1, len(shape)))]
 
 
-def _finish(busy: deque[tuple[Any, int]], idle: deque[Any], with_maps: bool) -> Output:
-    request, count = busy.popleft()
-    request.wait()
-    features = request.get_output_tensor(0).data[:count].astype(np.float32)
-    maps = request.get_output_tensor(1).data[:count].astype(np.float32) if with_maps else None
+class _Request:
+    """One batch on its way: pictures are written where the graph reads them."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._pixels = self._request.get_input_tensor().data
+        self._outputs = len(compiled.outputs)
+        self._count = 0
+
+    def take(self, picture: np.ndarray) -> bool:
+        """Take a picture in; a full batch is started. Return whether it is."""
+        self._pixels[self._count] = picture
+        self._count += 1
+        if self._count == len(self._pixels):
+            self.start()
+            return True
+        return False
+
+    def start(self) -> None:
+        """Compute; what stands in the unused places of a short last batch does not touch its results."""
+        self._request.start_async()
+
+    def answer(self) -> Output:
+        """Wait for the outputs, return copies of them, and be ready for other pictures."""
+        self._request.wait()
+        found = [self._request.get_output_tensor(place).data[: self._count] for place in range(self._outputs)]
+        self._count = 0
+        features, *maps = (np.array(each, np.float32) for each in found)
+        return Output(features, maps[0] if maps else None)
+
+
+def _finish(busy: deque[_Request], idle: deque[_Request]) -> Output:
+    request = busy.popleft()
     idle.append(request)
-    return Output(features, maps)
+    return request.answer()
 
 
 def load_openvino() -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lensmith.data import decode
-from lensmith.data.preprocess import to_square
+from lensmith.data.preprocess import Interpolation, Preprocessing, read_square
 from lensmith.engines.head import pool_map
 from lensmith.model import Model
 from lensmith.run import Run
@@ -32,15 +32,15 @@ def write_examples(
     """
     task = model.task
     chosen = task.order(targets, answers).chosen(MOST_MISTAKES, MOST_HARD, MOST_TYPICAL)
-    shown = [(kind, index, _open(root / paths[index])) for kind, index in chosen]
-    there = [(kind, index, picture) for kind, index, picture in shown if picture is not None]
+    seen = [(kind, index, _seen(root / paths[index], model.base.preprocessing)) for kind, index in chosen]
+    there = [(kind, index, squares) for kind, index, squares in seen if squares is not None]
     places = [index for _, index, _ in there]
-    heats = _heats(model, [picture for _, _, picture in there], answers[places])
+    heats = _heats(model, [network for _, _, (network, _) in there], answers[places])
     decoded = task.decode(answers[places])
     entries = []
-    for number, ((kind, index, picture), heat) in enumerate(zip(there, heats, strict=True), start=1):
+    for number, ((kind, index, (_, shown)), heat) in enumerate(zip(there, heats, strict=True), start=1):
         name = f"figures/{kind}-{number}"
-        square = Image.fromarray(_shown(model, picture))
+        square = Image.fromarray(shown)
         run.write_bytes(f"{name}.jpg", _jpeg(square))
         lit = spotlight(square, heat) if heat is not None else None
         if lit is not None:
@@ -61,9 +61,8 @@ def write_examples(
     run.write_json("figures/pictures.json", entries)
 
 
-def _heats(model: Model, pictures: Sequence[Image.Image], answers: np.ndarray) -> list[np.ndarray | None]:
+def _heats(model: Model, squares: Sequence[np.ndarray], answers: np.ndarray) -> list[np.ndarray | None]:
     """Return one map (h, w) a picture of what spoke for its answer, or None where the base has no map."""
-    squares = (to_square(picture, model.base.preprocessing) for picture in pictures)
     outputs, signs = model.task.explained(answers)
     heats: list[np.ndarray | None] = []
     for answer in model.ask(squares, maps=True):
@@ -79,15 +78,17 @@ def _heats(model: Model, pictures: Sequence[Image.Image], answers: np.ndarray) -
     return heats
 
 
-def _shown(model: Model, picture: Image.Image) -> np.ndarray:
-    """Return what the network was shown, at the size of the report; small pictures keep their pixels visible."""
-    kernel = "nearest" if min(picture.size) * 2 <= SHOWN_SIDE else model.base.preprocessing.interpolation
-    return to_square(picture, replace(model.base.preprocessing, image_size=SHOWN_SIDE, interpolation=kernel))
+def _seen(path: Path, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what the network sees of a file, and the same at the size of the report; None if it is gone.
 
-
-def _open(path: Path) -> Image.Image | None:
+    Small pictures keep their pixels visible.
+    """
     try:
-        return decode.read_picture(path)
+        data = decode.picture_bytes(path)
+        square, size = read_square(data, preprocessing)
+        kernel: Interpolation = "nearest" if min(size) * 2 <= SHOWN_SIDE else preprocessing.interpolation
+        larger = replace(preprocessing, image_size=SHOWN_SIDE, interpolation=kernel, kind="standardise")
+        return square, read_square(data, larger)[0]
     except decode.Unreadable:  # it could be read a moment ago; the report does without it
         return None
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lensmith.data.pixels import Pictures
 from lensmith.data.statistics import colour_moments, principal_axes
 from lensmith.training.augmentation import Augmentation
 from lensmith.training.draws import Draws
@@ -13,7 +14,7 @@ from lensmith.training.draws import Draws
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look: ITU-R BT.601, as in Pillow's mode L
 
 
-def principal_components(pictures: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def principal_components(pictures: Pictures, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (3,), largest first, and the directions (3, 3), one a column, of RGB on the 0..1 scale.
 
     They are eigenvalues and eigenvectors of the covariance of the pixels of the chosen pictures (n, s, s, 3) uint8; see
@@ -23,7 +24,7 @@ def principal_components(pictures: np.ndarray, chosen: np.ndarray) -> tuple[np.n
 
 
 def colour_components(
-    augmentation: Augmentation, pictures: np.ndarray, chosen: np.ndarray
+    augmentation: Augmentation, pictures: Pictures, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what pca_colour needs, from the chosen pictures alone; None where it is off."""
     return principal_components(pictures, chosen) if augmentation.pca_colour else None

@@ -14,21 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from lensmith.reproduce import counter, generator
-from lensmith.training.augment import augmented
-from lensmith.training.augmentation import Augmentation
 from lensmith.training.average import Average
-from lensmith.training.colour import colour_components
 from lensmith.training.criteria import LOSSES, criterion, soft_targets
-from lensmith.training.draws import Draws, draws
 from lensmith.training.epoch import Epoch
 from lensmith.training.mixing import Mixing, mixed
 from lensmith.training.optimizers import build_optimizer
 from lensmith.training.snapshot import restore, snapshot
+from lensmith.training.views import Views
 from lensmith.zoo.heads import Classifier
 
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
-EVALUATION_BATCH = 256
-Components = tuple[np.ndarray, np.ndarray]
+EVALUATION_BATCH = 64  # of 256 pictures of 224 pixels the widest maps of mobilenet_v2 take 2.4 GB
 Watched = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -52,7 +48,6 @@ class FitSettings:
     loss: str
     device: str
     seed: int
-    augmentation: Augmentation
     hold: bool = False
     clip: float | None = None
     label_smoothing: float = 0.0
@@ -63,11 +58,10 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """Pictures (n, s, s, 3) uint8 (in memory or mapped from disk), their targets (n, ...), which of them to use, and
-    what each counts in the loss, (n,) or a number a label (n, k), None where all count alike."""
+class Chosen:
+    """The targets (n, ...) of a data set, which of its positions to use, and what each counts in the loss: (n,), or a
+    number a label (n, k), None where all count alike."""
 
-    pictures: np.ndarray
     targets: np.ndarray
     chosen: np.ndarray
     weights: np.ndarray | None = None
@@ -75,15 +69,17 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What `fit` is given: a network that takes what `prepare` makes of uint8 pictures, and two sets of pictures.
+    """What `fit` is given: a network that takes what `prepare` makes of what `views` show, and two sets of positions.
 
-    watched(targets, logits) -> the metric of the curves.
+    views(epoch, positions) -> an array, a row each; epoch 0 is without chance. watched(targets, logits) -> the metric
+    of the curves.
     """
 
     network: Classifier
+    views: Views
     prepare: nn.Module
-    train: Pixels
-    stopping: Pixels
+    train: Chosen
+    stopping: Chosen
     watched: Watched
 
 
@@ -100,8 +96,8 @@ class _Pass:
 def fit(lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray] | None = None) -> Iterator[Epoch]:
     """Train with warm-up and cosine decay; `start` is what `Epoch.snapshot` gave after an earlier epoch.
 
-    Order, augmentation, mixing and dropout follow from (seed, epoch, picture or step), so the weights after an epoch
-    depend on nothing else but the hardware. A loss that is no number ends the pass. The training loss includes label
+    Order, mixing and dropout follow from (seed, epoch, step), as views do, so the weights after an epoch depend on
+    nothing else but the hardware. A loss that is no number ends the pass. The training loss includes label
     smoothing and mixing, the validation loss does not.
     """
     network = lessons.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -109,10 +105,9 @@ def fit(lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray]
     optimizer = build_optimizer(settings.optimizer, network, settings.learning_rate, settings.weight_decay)
     average = Average(network, settings.ema) if settings.ema else None
     done = restore(start, network, optimizer, average) if start else 0
-    components = colour_components(settings.augmentation, lessons.train.pictures, lessons.train.chosen)
     for number in range(done + 1, settings.epochs + 1):
         begin, before = time.perf_counter(), _trained(network)
-        passed = _train_one_epoch(lessons, optimizer, average, settings, number, components)
+        passed = _train_one_epoch(lessons, optimizer, average, settings, number)
         change = _change(before, _trained(network))
         del before
         with average.swapped() if average else nullcontext():
@@ -144,7 +139,7 @@ def evaluate(lessons: Lessons, settings: FitSettings) -> tuple[float, np.ndarray
     for begin in range(0, len(data.chosen), EVALUATION_BATCH):
         chosen = data.chosen[begin : begin + EVALUATION_BATCH]
         with torch.inference_mode():
-            images = lessons.prepare(torch.from_numpy(data.pictures[chosen]).to(settings.device))
+            images = lessons.prepare(torch.from_numpy(lessons.views(0, chosen)).to(settings.device))
             with _precision(settings):
                 logits = network(images).float()
             losses += float(plain(logits, _targets(data, chosen, settings), None, 0.0).sum())
@@ -159,13 +154,11 @@ def _train_one_epoch(
     average: Average | None,
     settings: FitSettings,
     number: int,
-    components: Components | None,
 ) -> _Pass:
     network, train = lessons.network, lessons.train
     network.train()
     if settings.hold:
         network.base.eval()
-    changes = draws(settings.augmentation, settings.seed, number, len(train.pictures), components)
     order = train.chosen[generator(settings.seed, "order", number).permutation(len(train.chosen))]
     steps = math.ceil(len(order) / settings.batch_size)
     losses, rate = 0.0, 0.0
@@ -173,7 +166,7 @@ def _train_one_epoch(
     logits: list[np.ndarray] = []
     norms: list[float] = []
     with torch.random.fork_rng(devices=[]):
-        for step, (chosen, pictures) in enumerate(_ahead(train, order, settings, changes)):
+        for step, (chosen, pictures) in enumerate(ahead(lessons.views, number, order, settings.batch_size)):
             if len(chosen) == 1 and steps > 1 and not settings.hold:
                 continue  # batch normalisation cannot learn from one picture
             rate = learning_rate((number - 1) * steps + step, settings.epochs * steps, settings.learning_rate)
@@ -232,18 +225,16 @@ def train_one_step(
     return float(loss.detach()), logits.detach().cpu().numpy(), float(norm)
 
 
-def _ahead(
-    train: Pixels, order: np.ndarray, settings: FitSettings, changes: Draws
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions and the augmented pictures of every step; the next are made while one is learned from."""
+def ahead(views: Views, number: int, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the positions and the views of every step; the next are made while one is learned from."""
 
     def made(begin: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = order[begin : begin + settings.batch_size]
-        return chosen, augmented(train.pictures[chosen], settings.augmentation, changes[chosen])
+        chosen = order[begin : begin + size]
+        return chosen, views(number, chosen)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="augment") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="views") as pool:
         coming = pool.submit(made, 0)
-        for begin in range(settings.batch_size, len(order) + settings.batch_size, settings.batch_size):
+        for begin in range(size, len(order) + size, size):
             there = coming.result()
             if begin < len(order):
                 coming = pool.submit(made, begin)
@@ -269,7 +260,7 @@ def in_own_unit(state: Mapping[str, np.ndarray], unit: tuple[float, float]) -> d
     return found
 
 
-def _targets(data: Pixels, chosen: np.ndarray, settings: FitSettings) -> Tensor:
+def _targets(data: Chosen, chosen: np.ndarray, settings: FitSettings) -> Tensor:
     """Return the targets of the chosen pictures as the loss wants them."""
     values = data.targets[chosen]
     if settings.unit != (0.0, 1.0):

@@ -21,6 +21,7 @@ from lensmith.errors import RunError
 from lensmith.reproduce import generator
 from lensmith.training.epoch import Epoch
 from lensmith.training.losses import LOSSES, NUMBERS, Loss
+from lensmith.training.rows import SMALL, Matrix
 
 # Adam: D. Kingma and J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
@@ -28,6 +29,8 @@ SMALLEST_STD, TINY = 1e-6, 1e-30
 # A feature that hardly ever fires in training is not blown up to the size of the others: its weight would be huge, and
 # one new picture, or a base that is fine-tuned, would make it shout.
 LEAST_OF_MEDIAN = 0.1
+BLOCK = 16 * 2**20  # bytes of features in memory together where there are many
+PIECE = 16  # neighbours that stay in one window of an epoch
 Metric = Callable[[np.ndarray, np.ndarray], float]
 Moments = list[tuple[np.ndarray, np.ndarray]]
 
@@ -51,11 +54,36 @@ class HeadSettings:
 
 @dataclass(frozen=True)
 class Examples:
-    """Features (n, F) float32, targets as the loss wants them, and how much each counts: None, (n,) or (n, k)."""
+    """Features (n, F) float32, targets as the loss wants them, and how much each counts: None, (n,) or (n, k).
 
-    features: np.ndarray
+    rows: which rows of the features belong to the n targets, where there are more; so nothing has to be copied.
+    """
+
+    features: Matrix
     targets: np.ndarray
     weights: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.features) if self.rows is None else len(self.rows)
+
+    def at(self, places: np.ndarray | slice) -> np.ndarray:
+        """Return the features of the examples at these places, (k, F)."""
+        return self.features[places if self.rows is None else self.rows[places]]
+
+    @property
+    def small(self) -> bool:
+        """Whether all features may be held in memory once more."""
+        return 4 * len(self) * self.features.shape[1] <= SMALL
+
+    def blocks(self) -> Iterator[slice]:
+        """Yield places that are looked at together: all of them, or of many a few at a time."""
+        size = max(1, len(self) if self.small else self.rows_in(BLOCK))
+        return (slice(begin, begin + size) for begin in range(0, len(self), size))
+
+    def rows_in(self, size: int) -> int:
+        """Return how many rows fit into so many bytes, at least one."""
+        return max(1, size // (4 * self.features.shape[1]))
 
 
 def accuracy(targets: np.ndarray, logits: np.ndarray) -> float:
@@ -72,7 +100,7 @@ def fit_head(
     *,
     metric: Metric = accuracy,
     start: Head | None = None,
-    views: Callable[[int], np.ndarray] | None = None,
+    views: Callable[[int], Matrix] | None = None,
     resume: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[Epoch]:
     """Yield an Epoch after every pass over `train`, at most `settings.epochs`; to stop earlier is the caller's.
@@ -83,38 +111,36 @@ def fit_head(
     falls along half a cosine to zero. resume: the snapshot of an earlier epoch of the same training, to go on from.
     """
     loss, scale = LOSSES[settings.loss], _scaling(train, settings.loss)
-    x, x_stopping = scale.inputs(train.features), scale.inputs(stopping.features)
+    x, x_stopping = _Inputs(train, scale), _Inputs(stopping, scale)
     targets, targets_stopping = scale.targets(train.targets), scale.targets(stopping.targets)
-    widths = (x.shape[1], *settings.dense, outputs)
+    widths = (train.features.shape[1], *settings.dense, outputs)
     parameters = _initial(widths, settings.seed) if start is None else scale.unfolded(start, widths)
     moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
     done = 0 if resume is None else _restore(resume, parameters, moments)
-    steps = math.ceil(len(x) / settings.batch_size)
+    steps = math.ceil(len(train) / settings.batch_size)
     for number in range(done + 1, settings.epochs + 1):
         begun = time.perf_counter()
         if views is not None:
-            x = scale.inputs(views(number))
+            x = _Inputs(Examples(views(number), targets), scale)
         before = [p.copy() for p in parameters]
-        order = generator(settings.seed, "order", number).permutation(len(x))
-        logits, losses, rate = np.empty((len(x), outputs), np.float32), 0.0, settings.learning_rate
-        for place in range(steps):
-            chosen = order[place * settings.batch_size : (place + 1) * settings.batch_size]
-            step = (number - 1) * steps + place + 1
+        logits, losses, rate = np.empty((len(train), outputs), np.float32), 0.0, settings.learning_rate
+        batches = x.batches(settings.batch_size, generator(settings.seed, "order", number))
+        for step, (chosen, features) in enumerate(batches, (number - 1) * steps + 1):
             if views is not None:
                 rate = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / (settings.epochs * steps)))
             noise = generator(settings.seed, "dropout", step) if settings.dense and settings.dropout else None
-            batch = Examples(x[chosen], targets[chosen], None if train.weights is None else train.weights[chosen])
+            batch = Examples(features, targets[chosen], None if train.weights is None else train.weights[chosen])
             gradients, sum_of_losses, logits[chosen] = _gradients(parameters, batch, loss, l2, settings.dropout, noise)
             losses += sum_of_losses
             _adam(parameters, gradients, moments, rate, step)
-        answers = _forward(parameters, x_stopping)
+        answers = x_stopping.answers(parameters)
         stopping_losses, _ = loss(answers, targets_stopping, stopping.weights)
         yield Epoch(
             stage=settings.stage,
             number=number,
             l2=l2,
-            train_loss=losses / len(x),
-            validation_loss=float(stopping_losses.sum()) / max(len(x_stopping), 1),
+            train_loss=losses / len(train),
+            validation_loss=float(stopping_losses.sum()) / max(len(stopping), 1),
             train_metric=metric(train.targets, scale.outputs(logits)),
             validation_metric=metric(stopping.targets, scale.outputs(answers)),
             learning_rate=rate,
@@ -137,8 +163,10 @@ class _Scaling:
     spread: float
     numbers: bool
 
-    def inputs(self, features: np.ndarray) -> np.ndarray:
-        scaled: np.ndarray = (features - self.mean) * self.scale
+    def inputs(self, features: np.ndarray, *, own: bool = False) -> np.ndarray:
+        """Return standardised features (k, F): in place where they are the caller's own."""
+        scaled: np.ndarray = np.subtract(features, self.mean, out=features if own else None)
+        scaled *= self.scale
         return scaled
 
     def targets(self, targets: np.ndarray) -> np.ndarray:
@@ -168,9 +196,56 @@ class _Scaling:
         return [p.astype(np.float32) for pair in zip(weights, biases, strict=True) for p in pair]
 
 
+class _Inputs:
+    """The standardised features of examples: made once where they are small, else each time they are asked for."""
+
+    def __init__(self, examples: Examples, scale: _Scaling) -> None:
+        self._examples, self._scale = examples, scale
+        self._all = scale.inputs(examples.at(slice(None))) if examples.small else None
+
+    def batches(self, size: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the places (k,) and features (k, F) of batches that hold every example once, in random order.
+
+        Many examples are mixed as packs are: pieces of neighbours are drawn into windows, and each window is shuffled.
+        """
+        for window in self._windows(size, random):
+            features = self._all if self._all is not None else self._scale.inputs(self._examples.at(window), own=True)
+            order = random.permutation(len(window))
+            for begin in range(0, len(order), size):
+                chosen = order[begin : begin + size]
+                yield window[chosen], features[chosen]
+
+    def _windows(self, size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+        """Yield the places that are in memory together, in order, a whole number of batches each."""
+        count = len(self._examples)
+        if self._all is not None:
+            yield np.arange(count)
+            return
+        pieces = random.permutation(math.ceil(count / PIECE))
+        places = (pieces[:, None] * PIECE + np.arange(PIECE)).ravel()
+        places = places[places < count]
+        rows = max(1, self._examples.rows_in(BLOCK) // size) * size
+        for begin in range(0, count, rows):
+            yield np.sort(places[begin : begin + rows])
+
+    def answers(self, parameters: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the logits (n, k) of all examples."""
+        if self._all is not None:
+            return _forward(parameters, self._all)
+        parts = (self._examples.at(places) for places in self._examples.blocks())
+        return np.concatenate([_forward(parameters, self._scale.inputs(part)) for part in parts])
+
+
+def _spread(train: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each feature, (F,) float32."""
+    mean = sum(train.at(places).sum(0) for places in train.blocks()) / np.float32(len(train))
+    away = (train.at(places) - mean for places in train.blocks())
+    variance = sum((each * each).sum(0) for each in away) / np.float32(len(train))
+    return mean, np.sqrt(variance)
+
+
 def _scaling(train: Examples, loss: str) -> _Scaling:
-    mean = train.features.mean(0)
-    std = train.features.std(0)
+    mean, std = _spread(train)
     std = np.maximum(std, max(SMALLEST_STD, LEAST_OF_MEDIAN * float(np.median(std))))
     # 1 / sqrt(F) keeps the logits of a fresh step at the same size whatever the number of features.
     scale = (1 / (std * np.sqrt(len(mean)))).astype(np.float32)
@@ -209,7 +284,7 @@ def _gradients(
     noise: np.random.Generator | None,
 ) -> tuple[list[np.ndarray], float, np.ndarray]:
     """Return the gradients of one batch, the sum of its losses and its logits."""
-    values, masks = [batch.features], []
+    values, masks = [batch.at(slice(None))], []
     for index in range(0, len(parameters) - 2, 2):
         hidden = np.maximum(values[-1] @ parameters[index] + parameters[index + 1], 0)
         if noise is not None:  # inverted dropout: what is left is made larger, so that prediction needs no change

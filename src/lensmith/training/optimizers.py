@@ -1,4 +1,7 @@
-"""Optimisers by name, with a learning rate and a weight decay to start from."""
+"""Optimisers by name, with a learning rate and a weight decay to start from.
+
+Fused ones go over all weights in one call: AdamW over mobilenet_v2's in 2.5 ms instead of 28 (LOG.md).
+"""
 
 from __future__ import annotations
 
@@ -28,21 +31,21 @@ def _sgd(groups: Groups, rate: float) -> Optimizer:
     """Plain descent, w -= lr g (Robbins and Monro 1951)."""
     from torch import optim
 
-    return optim.SGD(groups, lr=rate)
+    return optim.SGD(groups, lr=rate, fused=True)
 
 
 def _momentum(groups: Groups, rate: float) -> Optimizer:
     """Descent with momentum: v = 0.9 v + g, w -= lr v (Polyak 1964)."""
     from torch import optim
 
-    return optim.SGD(groups, lr=rate, momentum=0.9)
+    return optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
 
 
 def _adagrad(groups: Groups, rate: float) -> Optimizer:
     """AdaGrad: c += g^2, w -= lr g / sqrt(c) (Duchi et al. 2011)."""
     from torch import optim
 
-    return optim.Adagrad(groups, lr=rate)
+    return optim.Adagrad(groups, lr=rate, fused=True)
 
 
 def _rmsprop(groups: Groups, rate: float) -> Optimizer:
@@ -56,14 +59,14 @@ def _adam(groups: Groups, rate: float) -> Optimizer:
     """Bias-corrected moments 0.9 and 0.999 (Kingma and Ba 2015, algorithm 1)."""
     from torch import optim
 
-    return optim.Adam(groups, lr=rate)
+    return optim.Adam(groups, lr=rate, fused=True)
 
 
 def _adamw(groups: Groups, rate: float) -> Optimizer:
     """Adam with the decay taken from the weights themselves (Loshchilov and Hutter 2019, algorithm 2)."""
     from torch import optim
 
-    return optim.AdamW(groups, lr=rate)
+    return optim.AdamW(groups, lr=rate, fused=True)
 
 
 # The weight decay of all but adamw is part of the gradient, where a hundredth of adamw's does as much. The rates are

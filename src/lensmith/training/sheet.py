@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lensmith.data.pixels import Pictures
 from lensmith.errors import UsageError
 from lensmith.training.augment import augmented
 from lensmith.training.augmentation import Augmentation, in_words, spelled
@@ -22,7 +23,7 @@ LEADING = 22
 
 
 def contact_sheet(
-    pictures: np.ndarray,
+    pictures: Pictures,
     augmentation: Augmentation,
     seed: int,
     columns: int = 7,
@@ -41,7 +42,7 @@ def contact_sheet(
     if columns < 1:
         raise UsageError(f"columns is {columns}; must be 1 or more. Try 7.")
     count = int(rows.max()) + 1
-    originals = np.asarray(pictures[rows])
+    originals = pictures[rows]
     views = [
         augmented(originals, augmentation, draws(augmentation, seed, epoch, count, components)[rows])
         for epoch in range(1, columns + 1)

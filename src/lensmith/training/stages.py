@@ -7,12 +7,14 @@ cached, what is trained and at which rate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensmith.data.pixels import Pictures
 from lensmith.data.preprocess import Preprocessing
+from lensmith.data.store import Store
 from lensmith.engines.choose import Chosen, resolve_device
 from lensmith.engines.head import from_tensors
 from lensmith.reproduce import counter
@@ -23,10 +25,13 @@ from lensmith.training.epoch import Epoch
 from lensmith.training.head import Examples, HeadSettings, fit_head
 from lensmith.training.plan import Plan
 from lensmith.training.recipe import Recipe
-from lensmith.zoo.base import Base, assemble
+from lensmith.zoo.base import Base, assemble, assemble_top
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from lensmith.training.fit import FitSettings, Lessons
+    from lensmith.training.views import Activations, Augmented
     from lensmith.zoo.heads import Classifier
 
 VIEWS_AT_ONCE = 64  # pictures augmented together while the engine runs those before
@@ -39,8 +44,8 @@ class Course:
     """What a training learns from.
 
     task: how numbers become answers. targets, strata, sha256: of every picture of the data set. train, stopping:
-    positions. features: (n, F) of the base as it came, where there is one. pixels() reads all pictures, (n, s, s, 3)
-    uint8.
+    positions. features: (n, F) of the base as it came, where there is one. pixels() gives all pictures, (n, s, s, 3)
+    uint8. kept: what the stages and folds of one training share.
     """
 
     task: Task
@@ -52,10 +57,12 @@ class Course:
     plan: Plan
     preprocessing: Preprocessing
     inputs: Mapping[str, np.ndarray]
-    pixels: Callable[[], np.ndarray]
+    pixels: Callable[[], Pictures]
+    store: Store
     features: np.ndarray | None = None
     base: Base | None = None
     chosen: Chosen | None = None
+    kept: dict[object, Activations] = field(default_factory=dict)
 
     def on(self, train: np.ndarray, stopping: np.ndarray) -> Course:
         """Return the same course on other positions, such as those of a fold."""
@@ -98,12 +105,10 @@ def finetune_stage(recipe: Recipe, course: Course, kept: Epoch, resume: Weights 
 
     from lensmith.training.fit import fit
 
-    network = ready_network(recipe, course)
-    unit = unit_of(course)
+    lessons, unit = lessons_of(recipe, course), unit_of(course)
     head = {name: torch.from_numpy(tensor) for name, tensor in standardised(kept.state, unit).items()}
-    network.load_state_dict(head, strict=False)
-    lessons, settings = lessons_of(recipe, course, network), settings_of(recipe, course, unit, "finetune")
-    return [fit(lessons, settings, resume)]
+    lessons.network.load_state_dict(head, strict=False)
+    return [fit(lessons, settings_of(recipe, course, unit, "finetune"), resume)]
 
 
 def scratch_stage(recipe: Recipe, course: Course, resume: Weights | None = None) -> Series:
@@ -113,11 +118,10 @@ def scratch_stage(recipe: Recipe, course: Course, resume: Weights | None = None)
     from lensmith.training.fit import fit
     from lensmith.training.initial import draw_weights
 
-    network = new_network(recipe, course)
+    lessons = lessons_of(recipe, course)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(counter(recipe.seed, "init"))
-        draw_weights(network, recipe.init)
-    lessons = lessons_of(recipe, course, network)
+        draw_weights(lessons.network, recipe.init)
     return [fit(lessons, settings_of(recipe, course, unit_of(course), "scratch"), resume)]
 
 
@@ -159,68 +163,107 @@ def _required(course: Course) -> tuple[Base, Chosen]:
     return course.base, course.chosen
 
 
+def shown_of(recipe: Recipe, course: Course) -> Augmented:
+    """Return what shows the pictures of the data set as the recipe augments them."""
+    from lensmith.training.views import Augmented
+
+    return Augmented(course.pixels(), parse(recipe.augment), recipe.seed, course.train)
+
+
 def views_of(recipe: Recipe, course: Course) -> Callable[[int], np.ndarray]:
     """Return what gives the features (n, F) of the training pictures as they are augmented in an epoch."""
-    from lensmith.training.augment import augmented
-    from lensmith.training.colour import colour_components
-    from lensmith.training.draws import draws
-
     _, chosen = _required(course)
-    augmentation, train = parse(recipe.augment), course.train
-    components = colour_components(augmentation, course.pixels(), train)
+    shown, train = shown_of(recipe, course), course.train
 
     def features(epoch: int) -> np.ndarray:
-        pixels = course.pixels()
-        changes = draws(augmentation, recipe.seed, epoch, len(pixels), components)
         parts = (train[begin : begin + VIEWS_AT_ONCE] for begin in range(0, len(train), VIEWS_AT_ONCE))
-        pictures = (picture for part in parts for picture in augmented(pixels[part], augmentation, changes[part]))
+        pictures = (picture for part in parts for picture in shown(epoch, part))
         return np.concatenate([output.features for output in chosen.engine.run(pictures)])
 
     return features
 
 
-def new_network(recipe: Recipe, course: Course) -> Classifier:
-    """Return base and head with weights drawn by the seed."""
+def lessons_of(recipe: Recipe, course: Course) -> Lessons:
+    """Return what the loop learns from: for scratch and finetune a network of the seed, with the base's weights where
+    there are some.
+
+    Where only the upper part of a base is trained on a processor, the network is that part, and its views are what the
+    engine makes of the pictures in the lower one.
+    """
+    from lensmith.engines.pytorch import Normalise
+    from lensmith.training.fit import Chosen as Positions
+    from lensmith.training.fit import Lessons
+    from lensmith.training.views import FromMaps
+
+    upper = _upper(recipe, course)
+    return Lessons(
+        network=_network(recipe, course, upper),
+        views=shown_of(recipe, course) if upper is None else activations_of(recipe, course),
+        prepare=Normalise(course.preprocessing.mean, course.preprocessing.std, course.inputs)
+        if upper is None
+        else FromMaps(),
+        train=Positions(course.targets, course.train, _counted(recipe, course)),
+        stopping=Positions(course.targets, course.stopping),
+        watched=course.task.watched,
+    )
+
+
+def activations_of(recipe: Recipe, course: Course) -> Activations:
+    """Return the maps at which the frozen part of a base ends; all folds and trials of a training share them."""
+    from lensmith.training.views import Activations
+
+    colours = course.train.tobytes() if parse(recipe.augment).pca_colour else b""  # which decide what is added
+    key = recipe.unfreeze, recipe.augment, recipe.seed, recipe.epochs, colours
+    if key not in course.kept:
+        base, chosen = _required(course)
+        lower = replace(base, cut=recipe.unfreeze, pool="mean", tensors=_below(base, recipe))
+        engine = lower.engine(course.store, engine=chosen.engine.name, precision=chosen.engine.precision).engine
+        shown = shown_of(recipe, course)
+        course.kept[key] = Activations(shown, engine, course.store.folder, recipe.epochs)
+    return course.kept[key]
+
+
+def _below(base: Base, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return the tensors of the frozen lower part of a base."""
+    names = assemble(recipe.network, recipe.unfreeze, recipe.image_size)[0].state_dict()
+    return {name: tensor for name, tensor in base.tensors.items() if name in names}
+
+
+def _upper(recipe: Recipe, course: Course) -> nn.Module | None:
+    """Return the part of a base that is trained, None where all of it is or where it cannot be run alone.
+
+    Mixed pictures are mixed before the network, so their maps cannot be kept; a GPU runs the lower part faster than
+    maps could be brought to it.
+    """
+    mixes = recipe.mixup or recipe.cutmix
+    if recipe.recipe != "finetune" or recipe.unfreeze == "all" or mixes or resolve_device(recipe.device) != "cpu":
+        return None
+    return assemble_top(recipe.network, recipe.unfreeze, recipe.cut, recipe.image_size)
+
+
+def _network(recipe: Recipe, course: Course, upper: nn.Module | None) -> Classifier:
+    """Return base and head with weights drawn by the seed; for finetune with the base's weights, what is frozen taken
+    out of training and normalisation folded in."""
     import torch
 
+    from lensmith.training.folding import fold_batch_norm
+    from lensmith.training.freezing import freeze, frozen_names
     from lensmith.zoo.heads import Classifier
+    from lensmith.zoo.pretrained import load_tensors
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(counter(recipe.seed, "weights"))
-        base, _ = assemble(recipe.network, recipe.cut, recipe.image_size)
+        part = upper if upper is not None else assemble(recipe.network, recipe.cut, recipe.image_size)[0]
         features, outputs = course.plan.features(recipe.pool), course.task.outputs
-        return Classifier(base, features, outputs, recipe.pool, recipe.dense, recipe.dropout)
-
-
-def ready_network(recipe: Recipe, course: Course) -> Classifier:
-    """Return a network ready for training: for finetune with the base's weights, its lower part frozen."""
-    import torch
-
-    from lensmith.training.freezing import freeze, frozen_names
-    from lensmith.zoo.pretrained import load_tensors
-
-    network = new_network(recipe, course)
+        network = Classifier(part, features, outputs, recipe.pool, recipe.dense, recipe.dropout)
     if recipe.recipe == "finetune":
         base, _ = _required(course)
-        load_tensors(network.base, {name: torch.from_numpy(np.array(tensor)) for name, tensor in base.tensors.items()})
-        names = frozen_names(recipe.network, recipe.unfreeze, recipe.image_size, network.base.state_dict())
-        freeze(network.base, names)
+        names = network.base.state_dict()
+        tensors = {name: tensor for name, tensor in base.tensors.items() if name in names}
+        load_tensors(network.base, {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()})
+        freeze(network.base, frozen_names(recipe.network, recipe.unfreeze, recipe.image_size, names))
+        fold_batch_norm(network.base.eval())
     return network
-
-
-def lessons_of(recipe: Recipe, course: Course, network: Classifier) -> Lessons:
-    """Return what the loop learns from: the network, its normalisation, and the two sets of pictures."""
-    from lensmith.engines.pytorch import Normalise
-    from lensmith.training.fit import Lessons, Pixels
-
-    pixels = course.pixels()
-    return Lessons(
-        network=network,
-        prepare=Normalise(course.preprocessing.mean, course.preprocessing.std, course.inputs),
-        train=Pixels(pixels, course.targets, course.train, _counted(recipe, course)),
-        stopping=Pixels(pixels, course.targets, course.stopping),
-        watched=course.task.watched,
-    )
 
 
 def settings_of(recipe: Recipe, course: Course, unit: tuple[float, float], stage: str) -> FitSettings:
@@ -238,7 +281,6 @@ def settings_of(recipe: Recipe, course: Course, unit: tuple[float, float], stage
         loss=course.task.loss,
         device=resolve_device(recipe.device),
         seed=recipe.seed,
-        augmentation=parse(recipe.augment),
         hold=stage == "finetune",
         clip=recipe.clip,
         label_smoothing=recipe.label_smoothing,

@@ -16,8 +16,6 @@ from lensmith.training.stages import (
     VIEWS_AT_ONCE,
     Course,
     lessons_of,
-    new_network,
-    ready_network,
     settings_of,
     standardised,
     unit_of,
@@ -27,6 +25,7 @@ from lensmith.training.stages import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from lensmith.training.fit import FitSettings, Lessons
     from lensmith.training.rates import RateTest
 
 SHEET_ROWS, SHEET_COLUMNS = 4, 6
@@ -40,15 +39,14 @@ def probe(recipe: Recipe, course: Course, steps: int = 3) -> float:
     from lensmith.training.fit import evaluate, train_one_step
     from lensmith.training.optimizers import build_optimizer
 
-    network = ready_network(recipe, course)
     few = replace(course, stopping=course.stopping[:EVALUATED])
-    lessons, settings = lessons_of(recipe, few, network), settings_of(recipe, course, unit_of(course), recipe.recipe)
-    optimizer = build_optimizer(recipe.optimizer, network, recipe.learning_rate, recipe.weight_decay)
+    lessons, settings = _ready(recipe, few)
+    optimizer = build_optimizer(recipe.optimizer, lessons.network, recipe.learning_rate, recipe.weight_decay)
     taken = []
     for number in range(steps + 1):
-        chosen = np.resize(course.train, recipe.batch_size)
+        chosen = np.take(course.train, np.arange(recipe.batch_size) + number * recipe.batch_size, mode="wrap")
         begun = time.perf_counter()
-        train_one_step(lessons, optimizer, settings, chosen, lessons.train.pictures[chosen], (0, 0, number))
+        train_one_step(lessons, optimizer, settings, chosen, lessons.views(1, chosen), (0, 0, number))
         taken.append(time.perf_counter() - begun)
     begun = time.perf_counter()
     evaluate(lessons, settings)
@@ -73,9 +71,8 @@ def tested_rates(recipe: Recipe, course: Course) -> RateTest:
     from lensmith.training.optimizers import build_optimizer
     from lensmith.training.rates import find_rate
 
-    network = ready_network(recipe, course)
-    lessons, settings = lessons_of(recipe, course, network), settings_of(recipe, course, unit_of(course), recipe.recipe)
-    optimizer = build_optimizer(recipe.optimizer, network, recipe.learning_rate, recipe.weight_decay)
+    lessons, settings = _ready(recipe, course)
+    optimizer = build_optimizer(recipe.optimizer, lessons.network, recipe.learning_rate, recipe.weight_decay)
     order = generator(recipe.seed, "rates").permutation(course.train)
     begins = iter(range(0, 10**9, recipe.batch_size))
 
@@ -84,9 +81,19 @@ def tested_rates(recipe: Recipe, course: Course) -> RateTest:
             group["lr"] = rate
         begin = next(begins)
         chosen = np.take(order, range(begin, begin + recipe.batch_size), mode="wrap")
-        return train_one_step(lessons, optimizer, settings, chosen, lessons.train.pictures[chosen], (0, 0, begin))[0]
+        return train_one_step(lessons, optimizer, settings, chosen, lessons.views(0, chosen), (0, 0, begin))[0]
 
     return find_rate(step)
+
+
+def _ready(recipe: Recipe, course: Course) -> tuple[Lessons, FitSettings]:
+    """Return what a few steps are taken with, where and how `fit` would take them."""
+    import torch
+
+    lessons, settings = lessons_of(recipe, course), settings_of(recipe, course, unit_of(course), recipe.recipe)
+    lessons.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lessons.prepare.to(settings.device)
+    return lessons, settings
 
 
 def layers(recipe: Recipe, course: Course, kept: Epoch) -> tuple[dict[str, float], dict[str, float]]:
@@ -96,11 +103,11 @@ def layers(recipe: Recipe, course: Course, kept: Epoch) -> tuple[dict[str, float
     from lensmith.training.criteria import criterion
     from lensmith.training.dead import dead_units, layer_gradients
 
-    network, few = new_network(recipe, course), course.train[:LOOKED_AT]
-    lessons, unit = lessons_of(recipe, course, network), unit_of(course)
+    lessons, few, unit = lessons_of(recipe, course), course.train[:LOOKED_AT], unit_of(course)
+    network = lessons.network
     state = {**kept.state, **standardised({n: t for n, t in kept.state.items() if n.startswith("head.")}, unit)}
     network.load_state_dict({name: torch.from_numpy(np.array(tensor)) for name, tensor in state.items()})
-    images = lessons.prepare(torch.from_numpy(lessons.train.pictures[few]))
+    images = lessons.prepare(torch.from_numpy(lessons.views(0, few)))
     targets = (course.targets[few] - unit[0]) / unit[1] if unit != (0.0, 1.0) else course.targets[few]
     network.eval()
     loss = criterion(course.task.loss)(network(images), torch.from_numpy(targets), None, 0.0)

@@ -18,8 +18,8 @@ from lensmith.data.store import Store
 from lensmith.errors import DataError
 from lensmith.verbs.console import Console
 
-# Every picture is decoded whole; what comes out is not kept, so it is made as small as can be.
-TINY = Preprocessing(image_size=1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="nearest")
+# Every picture is read to its end; what comes out is not kept, so it is made as small as can be.
+TINY = Preprocessing(image_size=1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 BARS = 10

@@ -129,6 +129,8 @@ def _save(run: Run, kept: Epoch, resolved: Resolved, course: Course, store: Stor
     tensors = {name[5:]: tensor for name, tensor in kept.state.items() if name.startswith("base.")}
     base, chosen = course.base, course.chosen
     if tensors or base is None:
+        if base is not None:  # of a base that was trained in part the rest is as it came
+            tensors = {**base.tensors, **tensors}
         base = Base(recipe.network, recipe.cut, recipe.pool, course.preprocessing, tensors, course.inputs)
         chosen = None
     chosen = chosen or base.engine(store, engine=recipe.engine, device=recipe.device)

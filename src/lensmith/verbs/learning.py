@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lensmith.data.dataset import Dataset
-from lensmith.data.pixels import load_pixels
+from lensmith.data.pixels import Pictures, StoredPixels, look_at, open_pack
 from lensmith.data.read import Files, Record
 from lensmith.data.split import Splits
 from lensmith.data.statistics import fitted
@@ -33,10 +33,14 @@ Start = Callable[[Weights | None], Series]
 
 @dataclass(frozen=True)
 class Material:
-    """What was made of the pictures in the one pass: features (n, F) of a base, or nothing but the pixels."""
+    """What the one pass over the pictures found: a record of each and, where there is a base, features (n, F).
 
+    pixels() gives the pictures themselves: from the store, where a file need not be opened for them.
+    """
+
+    store: Store
     records: tuple[Record, ...]
-    pixels: Callable[[], np.ndarray]
+    pixels: Callable[[], Pictures]
     features: np.ndarray | None = None
     base: Base | None = None
     chosen: Chosen | None = None
@@ -63,30 +67,29 @@ class Place:
 
 
 def read_material(resolved: Resolved, dataset: Dataset, store: Store, console: Console, watch: Stopwatch) -> Material:
-    """Read every picture once, into features or, where there is no base yet, pixels."""
-    files = Files(dataset.root, dataset.paths, store)
+    """Look at every picture once, computing features where there is a base; what is decoded for it and needed again is
+    kept in the store."""
+    files, recipe = Files(dataset.root, dataset.paths, store), resolved.recipe
+    pack = cache(lambda: open_pack(store, dataset.root, resolved.preprocessing))
+
+    def pixels_of(records: tuple[Record, ...]) -> Callable[[], Pictures]:
+        return cache(lambda: StoredPixels(dataset.root, records, resolved.preprocessing, pack()))
+
     if resolved.plan.weights is None:
         with watch.step("reading"), console.progress("reading", len(dataset)) as advance:
-            pixels, records = load_pixels(files, resolved.preprocessing, store.folder, advance=advance)
-        return Material(records, lambda: pixels)
+            records = look_at(files, resolved.preprocessing, pack(), advance=advance)
+        return Material(store, records, pixels_of(records))
     from lensmith.training.features import extract
 
-    recipe = resolved.recipe
     with watch.step("engine"):
         base = resolved.plan.base(recipe.pool, resolved.preprocessing)
         chosen = base.engine(store, engine=recipe.engine, device=recipe.device)
     with watch.step("features"), console.progress("features", len(dataset)) as advance:
         budget = recipe.budget if resolved.request.recipe == "auto" else None
         timed = _within(budget, len(dataset), watch, advance)
-        found = extract(files, resolved.preprocessing, base.key, chosen.engine, store, advance=timed)
-
-    @cache
-    def read_pixels() -> np.ndarray:
-        again = Files(dataset.root, dataset.paths, store)
-        with watch.step("reading"), console.progress("reading", len(dataset)) as advance:
-            return load_pixels(again, resolved.preprocessing, store.folder, advance=advance)[0]
-
-    return Material(found.records, read_pixels, found.values, base, chosen)
+        keep = pack().keep if recipe.recipe in ("frozen", "finetune") else None
+        found = extract(files, resolved.preprocessing, base.key, chosen.engine, store, advance=timed, keep=keep)
+    return Material(store, found.records, pixels_of(found.records), found.values, base, chosen)
 
 
 def course_of(resolved: Resolved, material: Material, dataset: Dataset, task: Task, splits: Splits) -> Course:
@@ -106,6 +109,7 @@ def course_of(resolved: Resolved, material: Material, dataset: Dataset, task: Ta
         preprocessing=preprocessing,
         inputs=inputs,
         pixels=material.pixels,
+        store=material.store,
         features=material.features,
         base=material.base,
         chosen=material.chosen,

@@ -13,6 +13,7 @@ from lensmith.data.store import Store
 from lensmith.errors import DataError
 from lensmith.model import Model
 from lensmith.training.features import extract
+from lensmith.training.head import Examples
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ def score_split(
             f"none of the {len(paths)} pictures in {dataset.root} can be read; the first is "
             f"{first.path}: {first.reason}."
         )
+    examples = Examples(found.values, dataset.targets[chosen][good], rows=np.flatnonzero(good))
+    logits = np.concatenate([model.head.logits(examples.at(places)) for places in examples.blocks()])
     return Answers(
         paths=tuple(path for path, fine in zip(paths, good, strict=True) if fine),
         sha256=tuple(record.sha256 for record in found.records if not record.reason),
-        targets=dataset.targets[chosen][good],
-        answers=model.task.answers(model.head.logits(found.values[good])),
+        targets=examples.targets,
+        answers=model.task.answers(logits),
         unreadable=tuple(record for record in found.records if record.reason),
     )

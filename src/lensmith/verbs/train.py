@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +237,9 @@ def _prepare(request: Request, store: Store, console: Console, watch: Stopwatch)
     with watch.step("choosing"):
         resolved = resolve(request, dataset, store, console.say)
     console.say(_headline(resolved))
+    if resolved.recipe.recipe in ("finetune", "scratch"):
+        # What will be needed anyway loads while the pictures are read.
+        threading.Thread(target=import_module, args=("lensmith.training.fit",), daemon=True).start()
     material = read_material(resolved, dataset, store, console, watch)
     findings = audit(dataset, material.records)
     findings.require_sound(dataset)

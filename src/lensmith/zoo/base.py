@@ -81,6 +81,14 @@ def assemble(network: str, cut: str | None, image_size: int) -> tuple[nn.Module,
     return cutting.base(build(canonical(network), image_size=image_size), cut, image_size)
 
 
+def assemble_top(network: str, start: str, cut: str, image_size: int) -> nn.Module | None:
+    """Return the part of a network between two cuts, with random weights; None where it cannot be had alone."""
+    from lensmith.zoo import cut as cutting
+    from lensmith.zoo.build import build
+
+    return cutting.top(build(canonical(network), image_size=image_size), start, cut, image_size)
+
+
 def source_digest(network: str) -> str:
     """Return the SHA-256 of the file behind `module:factory`, since the user may edit it; empty for other names."""
     if ":" not in network:

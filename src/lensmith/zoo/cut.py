@@ -70,6 +70,18 @@ def base(network: nn.Module, cut_name: str | None, image_size: int) -> tuple[nn.
     return seen.base(place, channels_last=cut.channels_last), cut
 
 
+def top(network: nn.Module, start: str, end: str, image_size: int) -> nn.Module | None:
+    """Return what lies between two cuts: (N, C, h, w) as the base up to `start` gives it -> what the base up to `end`
+    gives. It shares the network's tensors and their names.
+
+    None where the network's code cannot be recorded, or its upper part needs more than the one map at `start`.
+    """
+    seen = _seen(network, image_size)
+    first, last = (_named(network, seen.places, name) for name in (start, end))
+    turned = _cut(first).channels_last, _cut(last).channels_last
+    return seen.top(first, last, turned=turned) if isinstance(seen, Traced) and _cut(first).is_map else None
+
+
 def _seen(network: nn.Module, image_size: int) -> Traced | Watched:
     """Return the network with its places: by its graph, or watched where its code cannot be recorded."""
     twin = _twin(network, image_size)

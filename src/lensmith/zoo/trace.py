@@ -56,12 +56,32 @@ class Traced:
         """
         last = self._nodes[place]
         needed = reached(last, lambda node: node.all_input_nodes)
+        return self._bound(needed, None, last, (False, channels_last))
+
+    def top(self, start: Place, end: Place, *, turned: tuple[bool, bool]) -> nn.Module | None:
+        """Return what lies between two places, as `base` does; None where the upper part looks back before `start`.
+
+        `turned` says of both places whether they hold (N, h, w, C); what comes in and goes out is (N, C, h, w).
+        """
+        first, last = self._nodes[start], self._nodes[end]
+        needed = reached(last, lambda node: () if node is first else node.all_input_nodes)
+        if any(node.op == "placeholder" for node in needed):
+            return None
+        return self._bound(needed, first, last, turned)
+
+    def _bound(
+        self, needed: set[fx.Node], first: fx.Node | None, last: fx.Node, turned: tuple[bool, bool]
+    ) -> nn.Module:
+        """Return the needed operations as a module; what `first` made is its input, in place of the pictures."""
         graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+        if first is not None:
+            given = graph.placeholder("maps")
+            copies[first] = graph.call_method("permute", (given, 0, 2, 3, 1)) if turned[0] else given
         for node in self._recorder.graph.nodes:
-            if node in needed:
+            if node in needed and node is not first:
                 copies[node] = graph.node_copy(node, copies.__getitem__)
         result = copies[last]
-        graph.output(graph.call_method("permute", (result, 0, 3, 1, 2)) if channels_last else result)
+        graph.output(graph.call_method("permute", (result, 0, 3, 1, 2)) if turned[1] else result)
         with self._lent(self._network):
             base = fx.GraphModule(self._network, graph, class_name="Base")
         for name in self._recorder.constants:

@@ -1,0 +1,117 @@
+"""What each epoch shows: augmented pictures, or what the frozen lower part of a base makes of them.
+
+Both are called as views(epoch, positions) and give what the positions of the data set look like in that epoch; epoch 0
+shows the pictures as they are, which is what decides when to stop.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from torch import Tensor, nn
+
+from lensmith.data.pixels import Pictures
+from lensmith.engines.interface import Engine
+from lensmith.training.augment import augmented
+from lensmith.training.augmentation import Augmentation
+from lensmith.training.colour import colour_components
+from lensmith.training.draws import Draws, draws
+
+MOST_KEPT = 4 * 2**30  # bytes of activations
+FREE_LEFT = 2**30  # bytes of the disk that are never taken
+Views = Callable[[int, np.ndarray], np.ndarray]
+
+
+class Augmented:
+    """Pictures (k, s, s, 3) uint8, changed anew in every epoch as follows from (seed, epoch, picture)."""
+
+    def __init__(self, pictures: Pictures, augmentation: Augmentation, seed: int, train: np.ndarray) -> None:
+        """`train` are the positions whose colours decide what colour augmentation adds."""
+        self.pictures, self._augmentation, self._seed = pictures, augmentation, seed
+        self._components = colour_components(augmentation, pictures, train)
+        self._drawn: tuple[int, Draws] | None = None
+
+    def __call__(self, epoch: int, positions: np.ndarray) -> np.ndarray:
+        """Return the pictures as the epoch shows them."""
+        pictures = self.pictures[positions]
+        return augmented(pictures, self._augmentation, self._of(epoch)[positions]) if epoch else pictures
+
+    def _of(self, epoch: int) -> Draws:
+        if self._drawn is None or self._drawn[0] != epoch:
+            count = len(self.pictures)
+            self._drawn = epoch, draws(self._augmentation, self._seed, epoch, count, self._components)
+        return self._drawn[1]
+
+
+class Activations:
+    """The map (k, h, w, C) float16 at which a frozen lower part ends, for the views of each epoch.
+
+    The engine runs the lower part once for a view of a picture; what it said is kept in a nameless file in `folder`, so
+    that the epochs that show the same view, the folds of a ladder and every look at the stopping pictures have it for
+    nothing. `views` different ones are shown in turn; where the disk has no room they are made anew each time, which
+    changes the time and nothing else.
+    """
+
+    def __init__(self, shown: Augmented, engine: Engine, folder: Path, views: int) -> None:
+        self._shown, self._engine, self._folder, self._views = shown, engine, folder, views
+        self._there = np.zeros((views + 1, len(shown.pictures)), bool)
+        self._file: IO[bytes] | None = None
+        self._shape: tuple[int, ...] = ()
+        self._full = False
+
+    def __call__(self, epoch: int, positions: np.ndarray) -> np.ndarray:
+        """Return the maps of the epoch's view."""
+        view = 1 + (epoch - 1) % self._views if epoch else 0
+        wanted = np.unique(positions)
+        missing = wanted[~self._there[view, wanted]]
+        fresh = dict(zip(missing.tolist(), self._run(view, missing), strict=True)) if len(missing) else {}
+        there = {place: self._read(view, place) for place in wanted.tolist() if place not in fresh}
+        if fresh:
+            self._shape = next(iter(fresh.values())).shape
+            self._write(view, fresh)
+        rows = fresh | there
+        return np.stack([rows[place] for place in positions.tolist()])
+
+    def _run(self, view: int, positions: np.ndarray) -> np.ndarray:
+        maps = [output.maps for output in self._engine.run(self._shown(view, positions), maps=True)]
+        found = np.concatenate([each for each in maps if each is not None])
+        return np.ascontiguousarray(found.transpose(0, 2, 3, 1), np.float16)
+
+    def _read(self, view: int, place: int) -> np.ndarray:
+        assert self._file is not None
+        self._file.seek(self._offset(view, place))
+        return np.frombuffer(self._file.read(2 * math.prod(self._shape)), np.float16).reshape(self._shape)
+
+    def _write(self, view: int, rows: Mapping[int, np.ndarray]) -> None:
+        """Keep rows while there is room; a file with holes takes up only what is written to it."""
+        size = self._there.size * 2 * math.prod(self._shape)
+        try:
+            if self._file is None and not self._full:
+                self._full = size > min(MOST_KEPT, shutil.disk_usage(self._folder).free - FREE_LEFT)
+                if not self._full:
+                    self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
+                    weakref.finalize(self, self._file.close)
+            if self._file is not None and not self._full:
+                for place, row in rows.items():
+                    self._file.seek(self._offset(view, place))
+                    self._there[view, place] = self._file.write(row.tobytes()) == row.nbytes
+        except OSError:  # somebody else has filled the disk
+            self._full = True
+
+    def _offset(self, view: int, place: int) -> int:
+        return (view * self._there.shape[1] + place) * 2 * math.prod(self._shape)
+
+
+class FromMaps(nn.Module):
+    """What `Activations` gives, (n, h, w, C) float16, to what the upper part of a base takes: (n, C, h, w) float32."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the maps, channels-last in memory."""
+        return maps.permute(0, 3, 1, 2).float()
