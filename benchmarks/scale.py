@@ -31,27 +31,26 @@ def main(sizes: list[int]) -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        train(place, grown(place / "pictures", 0, min(200, sizes[0])))  # converts the base
         there = min(200, sizes[0])
+        train(place, grown(place / "pictures", 0, there), there)  # converts the base
         for size in sizes:
             folder, there = grown(place / "pictures", there, size), size
             for kind in ("features", "files"):
                 shutil.rmtree(place / "cache" / kind)
-            rows.append({"pictures": size, **train(place, folder)})
+            rows.append({"pictures": size, **train(place, folder, size)})
             print(rows[-1], flush=True)
     columns = {key: [row[key] for row in rows] for key in rows[0]}
     measure.write("scale", {"side": SIDE, "image_size": 224, **columns})
 
 
-def train(place: Path, folder: Path) -> dict[str, Any]:
-    """Return what one whole process took."""
+def train(place: Path, folder: Path, size: int) -> dict[str, Any]:
+    """Return what one whole process took for `size` pictures."""
     weights = measure.data() / "weights" / "mobilenet_v2.safetensors"
     command = [measure.LENSMITH, "train", str(folder), "--recipe", "features", "--weights", str(weights)]
     with Watch() as watch:
         process = measure.run([*command, "--json", "--quiet"], cache=place / "cache", folder=place)
     said = json.loads(process.output)
     run = json.loads((place / said["run"] / "run.json").read_text(encoding="utf-8"))
-    size = run["data"]["pictures"] if "data" in run else len(list(folder.glob("*/*")))
     return {
         "seconds": process.seconds,
         "pictures a second": round(size / process.seconds, 1),

@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, Dataset
 
 import measure
 from lensmith.data.source import open_data
+from lensmith.engines.folding import fold_batch_norm
 from lensmith.engines.pytorch import Normalise
 from lensmith.tasks.classification import Classification
 from lensmith.training.augmentation import PRESETS
 from lensmith.training.fit import Chosen, FitSettings, Lessons, fit
-from lensmith.training.folding import fold_batch_norm
 from lensmith.training.views import Augmented
 from lensmith.zoo.base import assemble, assemble_top
 from lensmith.zoo.heads import Classifier

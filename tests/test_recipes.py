@@ -21,9 +21,10 @@ import lensmith as house
 from conftest import draw_shape, write_shapes
 from lensmith.data.preprocess import from_dict, to_square
 from lensmith.data.statistics import fitted
+from lensmith.engines import folding
 from lensmith.reproduce import generator
 from lensmith.run import Run
-from lensmith.training import folding, stages, trials
+from lensmith.training import stages, trials
 from lensmith.training.freezing import frozen_digest, frozen_names
 from lensmith.training.recipe import UNUSED
 from lensmith.verbs.console import Stopwatch

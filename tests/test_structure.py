@@ -54,7 +54,7 @@ HEAVY = (
 )
 # Files that define torch modules or loops; everything else imports torch inside the functions that need it.
 TORCH_ROOMS = ("ops", "zoo", "training", "seeing")
-TORCH_FILES = ("engines/pytorch.py", "engines/convert.py")
+TORCH_FILES = ("engines/folding.py", "engines/pytorch.py", "engines/convert.py")
 
 
 def room(path: Path) -> str:

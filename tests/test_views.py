@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from conftest import draw_shape
+from lensmith.engines.folding import fold_batch_norm
 from lensmith.engines.interface import Output
 from lensmith.engines.pytorch import Normalise, TorchEngine, WithNormalisation
 from lensmith.training import views
 from lensmith.training.augmentation import PRESETS
-from lensmith.training.folding import fold_batch_norm
 from lensmith.training.views import Activations, Augmented, FromMaps
 from lensmith.zoo import cut as cutting
 from lensmith.zoo.build import build

@@ -47,6 +47,8 @@ def main() -> None:
     # Threads that wait for each other should sleep, not spin: a tenth slower alone, four times as fast when another
     # program wants the same cores (LOG.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # numpy's threads always spin. Its matrices are small here: one is as fast alone, eight times as fast beside others.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except LensmithError as error:

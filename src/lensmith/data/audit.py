@@ -127,7 +127,8 @@ def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
     unreadable = tuple((index, record.reason) for index, record in enumerate(records) if record.reason)
     copies = _copies(records)
     contradictions = tuple(group for group in copies if not _agree(dataset, group))
-    leaks = tuple(group for group in copies if group not in contradictions and _leaks(dataset, group))
+    against = set(contradictions)
+    leaks = tuple(group for group in copies if group not in against and _leaks(dataset, group))
     left_out = dict(unreadable)
     for group in contradictions:
         left_out |= dict.fromkeys(group, CONTRADICTIONS[dataset.task][0])

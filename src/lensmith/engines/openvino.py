@@ -19,7 +19,7 @@ import numpy as np
 from lensmith.engines.interface import Output
 from lensmith.reproduce import cores
 
-BATCH = 4  # the fastest of 1, 4, 8, 16, 32 for mobilenet_v2 in bfloat16 on two cores; see LOG.md
+BATCH = 4  # of 1 to 32 the fastest or within a few per cent of it for four kinds of networks; see LOG.md
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -37,8 +37,8 @@ class OpenVinoEngine:
     def run(self, pictures: Iterable[np.ndarray], *, maps: bool = False) -> Iterator[Output]:
         """Yield outputs in order; see Engine. Batches are computed while the next ones are read."""
         compiled = self._compile(maps)
-        # One request more than cores: when a core is done, a full batch waits for it already.
-        idle = deque(_Request(compiled) for _ in range(cores() + 1))
+        # Two requests a core: when one is computed, the next is full already. One each costs a tenth of the time.
+        idle = deque(_Request(compiled) for _ in range(2 * cores()))
         busy: deque[_Request] = deque()
         filling: _Request | None = None
         for picture in pictures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from lensmith.reproduce import counter, generator
 from lensmith.training.average import Average
 from lensmith.training.criteria import LOSSES, criterion, soft_targets
 from lensmith.training.epoch import Epoch
+from lensmith.training.memory import keep_memory
 from lensmith.training.mixing import Mixing, mixed
 from lensmith.training.optimizers import build_optimizer
 from lensmith.training.snapshot import restore, snapshot
@@ -93,13 +94,16 @@ class _Pass:
     gradient: float
 
 
-def fit(lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray] | None = None) -> Iterator[Epoch]:
+def fit(
+    lessons: Lessons, settings: FitSettings, start: Mapping[str, np.ndarray] | None = None
+) -> Generator[Epoch, None, None]:
     """Train with warm-up and cosine decay; `start` is what `Epoch.snapshot` gave after an earlier epoch.
 
     Order, mixing and dropout follow from (seed, epoch, step), as views do, so the weights after an epoch depend on
     nothing else but the hardware. A loss that is no number ends the pass. The training loss includes label
     smoothing and mixing, the validation loss does not.
     """
+    keep_memory()
     network = lessons.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     lessons.prepare.to(settings.device)
     optimizer = build_optimizer(settings.optimizer, network, settings.learning_rate, settings.weight_decay)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -102,7 +102,7 @@ def fit_head(
     start: Head | None = None,
     views: Callable[[int], Matrix] | None = None,
     resume: Mapping[str, np.ndarray] | None = None,
-) -> Iterator[Epoch]:
+) -> Generator[Epoch, None, None]:
     """Yield an Epoch after every pass over `train`, at most `settings.epochs`; to stop earlier is the caller's.
 
     The loss is the mean over the pictures plus l2 / 2 times the squared weights (biases are free). metric: of targets
@@ -201,7 +201,8 @@ class _Inputs:
 
     def __init__(self, examples: Examples, scale: _Scaling) -> None:
         self._examples, self._scale = examples, scale
-        self._all = scale.inputs(examples.at(slice(None))) if examples.small else None
+        copied = examples.rows is not None
+        self._all = scale.inputs(examples.at(slice(None)), own=copied) if examples.small else None
 
     def batches(self, size: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the places (k,) and features (k, F) of batches that hold every example once, in random order.
@@ -239,9 +240,13 @@ class _Inputs:
 def _spread(train: Examples) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each feature, (F,) float32."""
     mean = sum(train.at(places).sum(0) for places in train.blocks()) / np.float32(len(train))
-    away = (train.at(places) - mean for places in train.blocks())
-    variance = sum((each * each).sum(0) for each in away) / np.float32(len(train))
-    return mean, np.sqrt(variance)
+
+    def squares(places: slice) -> np.ndarray:
+        away = train.at(places) - mean
+        away *= away
+        return np.asarray(away.sum(0))
+
+    return mean, np.sqrt(sum(squares(places) for places in train.blocks()) / np.float32(len(train)))
 
 
 def _scaling(train: Examples, loss: str) -> _Scaling:

@@ -6,7 +6,7 @@ cached, what is trained and at which rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from lensmith.training.epoch import Epoch
 from lensmith.training.head import Examples, HeadSettings, fit_head
 from lensmith.training.plan import Plan
 from lensmith.training.recipe import Recipe
+from lensmith.training.rows import Matrix
 from lensmith.zoo.base import Base, assemble, assemble_top
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 VIEWS_AT_ONCE = 64  # pictures augmented together while the engine runs those before
 Weights = Mapping[str, np.ndarray]
-Series = list[Iterator[Epoch]]
+Series = list[Generator[Epoch, None, None]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Course:
     inputs: Mapping[str, np.ndarray]
     pixels: Callable[[], Pictures]
     store: Store
-    features: np.ndarray | None = None
+    features: Matrix | None = None
     base: Base | None = None
     chosen: Chosen | None = None
     kept: dict[object, Activations] = field(default_factory=dict)
@@ -132,8 +133,8 @@ def _examples(recipe: Recipe, course: Course) -> tuple[Examples, Examples]:
     train, stopping = course.train, course.stopping
     counted = None if weights is None else weights[train]
     return (
-        Examples(features[train], course.targets[train], counted),
-        Examples(features[stopping], course.targets[stopping]),
+        Examples(features, course.targets[train], counted, rows=train),
+        Examples(features, course.targets[stopping], rows=stopping),
     )
 
 
@@ -170,15 +171,17 @@ def shown_of(recipe: Recipe, course: Course) -> Augmented:
     return Augmented(course.pixels(), parse(recipe.augment), recipe.seed, course.train)
 
 
-def views_of(recipe: Recipe, course: Course) -> Callable[[int], np.ndarray]:
+def views_of(recipe: Recipe, course: Course) -> Callable[[int], Matrix]:
     """Return what gives the features (n, F) of the training pictures as they are augmented in an epoch."""
+    from lensmith.training.features import gathered
+
     _, chosen = _required(course)
     shown, train = shown_of(recipe, course), course.train
 
-    def features(epoch: int) -> np.ndarray:
+    def features(epoch: int) -> Matrix:
         parts = (train[begin : begin + VIEWS_AT_ONCE] for begin in range(0, len(train), VIEWS_AT_ONCE))
         pictures = (picture for part in parts for picture in shown(epoch, part))
-        return np.concatenate([output.features for output in chosen.engine.run(pictures)])
+        return gathered(chosen.engine.run(pictures), len(train), course.store.folder)
 
     return features
 
@@ -246,7 +249,7 @@ def _network(recipe: Recipe, course: Course, upper: nn.Module | None) -> Classif
     out of training and normalisation folded in."""
     import torch
 
-    from lensmith.training.folding import fold_batch_norm
+    from lensmith.engines.folding import fold_batch_norm
     from lensmith.training.freezing import freeze, frozen_names
     from lensmith.zoo.heads import Classifier
     from lensmith.zoo.pretrained import load_tensors

@@ -19,6 +19,7 @@ from lensmith.training import trials
 from lensmith.training.diagnosis import Point, diagnose
 from lensmith.training.epoch import Epoch
 from lensmith.training.freezing import frozen_digest, frozen_names, parameter_counts
+from lensmith.training.memory import give_back
 from lensmith.training.recipe import Resolved
 from lensmith.training.stages import Course
 from lensmith.verbs.climb import Rung
@@ -32,6 +33,7 @@ def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store,
     """Save the model, score it as it was read back from disk, and write the report."""
     resolved, course, learned = rung.resolved, rung.course, rung.learned
     assert learned is not None
+    give_back()
     with watch.step("saving"):
         model = _save(run, learned.epoch, resolved, course, store)
     with watch.step("scoring"):

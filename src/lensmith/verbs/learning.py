@@ -22,6 +22,7 @@ from lensmith.tasks.interface import Task
 from lensmith.training import stages, trials
 from lensmith.training.epoch import EarlyStopping, Epoch
 from lensmith.training.recipe import Recipe, Resolved, first_stage
+from lensmith.training.rows import Matrix
 from lensmith.training.stages import Course, Series, Weights
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.keeper import Keeper, part
@@ -41,7 +42,7 @@ class Material:
     store: Store
     records: tuple[Record, ...]
     pixels: Callable[[], Pictures]
-    features: np.ndarray | None = None
+    features: Matrix | None = None
     base: Base | None = None
     chosen: Chosen | None = None
 
@@ -165,6 +166,7 @@ def run_stage(place: Place, name: str, recipe: Recipe, start: Start) -> Learned 
                     if ended:
                         break
                 keeper.close()
+            epochs.close()  # what it held is not needed by the next series
             found = keeper.stopping.best
             if found is not None and (best is None or found.validation_loss < best.epoch.validation_loss):
                 best = Learned(found, keeper.why, tuple(keeper.rows))

@@ -1,4 +1,4 @@
-"""Batch normalisation with fixed statistics, folded into the convolution before it while a network is trained.
+"""Batch normalisation with fixed statistics, folded into the convolution before it, in use and while it is trained.
 
 With held statistics a normalisation is one multiplication and one addition a channel, s x + t with s = gamma /
 sqrt(var + eps) and t = beta - mean s, so conv and normalisation together are one convolution with the weights W s and
