@@ -16,6 +16,7 @@ from lensmith.training.stages import Course
 from lensmith.verbs.console import Console
 from lensmith.verbs.learning import Learned, Place, better, head, second_stage, study
 
+SHALLOWER = (0.75, 0.5)  # shares of a base that are adjusted where there is no time for all of it
 CONVERSION = 6.0  # seconds that a trained base takes on its way to the engine
 MEMORY = "ladder"  # the checkpoint of decisions that hung on a clock, and of answers out of fold
 
@@ -91,7 +92,7 @@ def climb(
     if resolved.plan.weights is None:
         return _scratch_alone(place, Rung("scratch", resolved, course), memory, budget)
     best, rows, why = _first(place, Rung("features", resolved, course), memory)
-    for name, prepare in _dearer(resolved, course, scratch):
+    for name, prepare in _dearer(resolved, course, scratch, memory):
         if _hopeless(best):
             rows.append(Row(name, "not tried", "Too few pictures are wrong to tell a better model apart."))
             why = "It stopped because not even a perfect model could be told from this one by these pictures."
@@ -126,20 +127,40 @@ def _first(place: Place, rung: Rung, memory: _Memory) -> tuple[Rung, list[Row], 
 
 
 def _dearer(
-    resolved: Resolved, course: Course, scratch: Callable[[], tuple[Resolved, Course]] | None
+    resolved: Resolved, course: Course, scratch: Callable[[], tuple[Resolved, Course]] | None, memory: _Memory
 ) -> Iterator[tuple[str, Callable[[], Rung]]]:
     """Yield the steps after the first, the cheapest first, each with what prepares it."""
     pictures = len(course.targets)
     yield "frozen", lambda: Rung("frozen", step(resolved, "frozen", pictures), course)
     if scratch is not None:
         yield "scratch", lambda: Rung("scratch", *scratch())
-    yield "finetune", lambda: Rung("finetune", step(resolved, "finetune", pictures), course)
+    yield "finetune", lambda: _deepest(resolved, course, memory)
+
+
+def _deepest(resolved: Resolved, course: Course, memory: _Memory) -> Rung:
+    """Return finetune as deep as the number of pictures allows, or less deep where all of the base would not fit.
+
+    What is not trained is run by the engine, so that half of a base costs far less than half.
+    """
+    pictures = len(course.targets)
+    deep = Rung("finetune", step(resolved, "finetune", pictures), course)
+    recipe = deep.resolved.recipe
+    if recipe.unfreeze != "all" or resolved.request.unfreeze != "auto":
+        return deep
+    found = deep
+    for place in (resolved.plan.place_below(share) for share in SHALLOWER):
+        if not place or _fitting(found, memory)[0] == recipe.epochs:
+            return found
+        shallow = step(resolved, "finetune", pictures, unfreeze=place)
+        why = f"What comes after {place} is adjusted; all of the base would not fit into the budget."
+        found = replace(deep, resolved=replace(shallow, reasons={**shallow.reasons, "unfreeze": why}))
+    return found
 
 
 def _try(place: Place, rung: Rung, best: Rung, memory: _Memory) -> tuple[Rung, Row]:
     """Take a step if it fits, and say whether it beats the best before."""
     wanted = rung.resolved.recipe.epochs
-    epochs, predicted = memory.decided(f"{rung.name} fits", lambda: _fits(rung, memory.left))
+    epochs, predicted = _fitting(rung, memory)
     if not epochs:
         reason = f"It needs about {words(predicted)}, more than is left of the budget."
         return rung, Row(rung.name, "did not fit", reason, predicted=predicted)
@@ -206,6 +227,13 @@ def _fits(rung: Rung, left: float, trainings: int = 0) -> tuple[int, float]:
     frozen = recipe.recipe == "frozen"
     epoch = (trials.probe_views if frozen else trials.probe)(recipe, course) * trainings
     return ladder.affordable(recipe.epochs, epoch, left, 0.0 if frozen else CONVERSION)
+
+
+def _fitting(rung: Rung, memory: _Memory) -> tuple[int, float]:
+    """Return what `_fits` says, asked once."""
+    depth = f" to {rung.resolved.recipe.unfreeze}" if rung.name == "finetune" else ""
+    epochs, predicted = memory.decided(f"{rung.name}{depth} fits", lambda: _fits(rung, memory.left))
+    return epochs, predicted
 
 
 def _few(course: Course) -> bool:
