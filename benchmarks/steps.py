@@ -1,19 +1,25 @@
-"""Training steps a second beside a plain loop over the same timm network, in one process, turn by turn.
+"""Training steps a second beside a plain loop over the same timm network, in turns, each in a process of its own.
 
 The plain loop is what timm's own documentation leads to: create_model, a torch DataLoader over PIL pictures that are
 resized and flipped, AdamW, cross-entropy, eager float32. Both see the same pictures at the same size and batch.
 
 Then pictures a second of a fine-tuning step alone, torchvision's mobilenet_v2 at 224 pixels with held statistics: as it
-is, channels-last, with normalisation folded into the convolutions, in bfloat16, and of the part above a place.
+is, channels-last, with normalisation folded into the convolutions, in bfloat16, and of the part above a place; once
+with the memory of a step given back, as any program does, and once with it kept (training/memory.py).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -29,12 +35,31 @@ from lensmith.engines.pytorch import Normalise
 from lensmith.tasks.classification import Classification
 from lensmith.training.augmentation import PRESETS
 from lensmith.training.fit import Chosen, FitSettings, Lessons, fit
+from lensmith.training.memory import keep_memory
 from lensmith.training.views import Augmented
 from lensmith.zoo.base import assemble, assemble_top
 from lensmith.zoo.heads import Classifier
 
-NETWORK, SIZE, BATCH, PICTURES, ROUNDS = "mobilenetv2_100", 160, 32, 256, 5
+NETWORK, SIZE, BATCH, PICTURES, ROUNDS, TURNS = "mobilenetv2_100", 160, 32, 256, 3, 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def _apart(part: str) -> Any:
+    """Return what a part says in a process of its own."""
+    with tempfile.TemporaryDirectory() as cache:
+        return json.loads(measure.run([sys.executable, __file__, part], cache=Path(cache)).output)
+
+
+def _epochs(make: Callable[[list[Path], np.ndarray], PlainLoop | OurLoop]) -> list[float]:
+    """Return the seconds of some epochs, the first of all left out."""
+    dataset = open_data(measure.data() / "ants-bees")
+    loop = make([dataset.root / path for path in dataset.paths[:PICTURES]], dataset.targets[:PICTURES])
+    taken = []
+    for _ in range(ROUNDS + 1):
+        begun = time.perf_counter()
+        loop.epoch()
+        taken.append(time.perf_counter() - begun)
+    return taken[1:]
 
 
 class Folder(Dataset):
@@ -61,21 +86,13 @@ class Folder(Dataset):
 
 
 def main() -> None:
-    dataset = open_data(measure.data() / "ants-bees")
-    paths = [dataset.root / path for path in dataset.paths[:PICTURES]]
-    targets = dataset.targets[:PICTURES]
-    loops = {
-        "timm loop": PlainLoop(paths, targets),
-        "lensmith": OurLoop(paths, targets, "float32"),
-        "lensmith in bfloat16": OurLoop(paths, targets, "bfloat16"),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for number in range(ROUNDS + 1):
-        for name, loop in loops.items():
-            begun = time.perf_counter()
-            loop.epoch()
-            if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - begun)
+    if sys.argv[1:]:
+        print(json.dumps(PARTS[sys.argv[1]]()))
+        return
+    seconds: dict[str, list[float]] = {name: [] for name in LOOPS}
+    for _ in range(TURNS):
+        for name in LOOPS:
+            seconds[name] += _apart(name)
     steps = PICTURES / BATCH
     rates = {name: statistics.median(steps / taken for taken in times) for name, times in seconds.items()}
     measure.write(
@@ -86,13 +103,16 @@ def main() -> None:
             "ratio": round(rates["lensmith"] / rates["timm loop"], 2),
             "ratio of bfloat16 to float32": round(rates["lensmith in bfloat16"] / rates["lensmith"], 2),
             "seconds an epoch": {name: [round(taken, 2) for taken in times] for name, times in seconds.items()},
-            "fine-tuning, pictures a second": tuned(),
+            "fine-tuning, pictures a second, memory given back": _apart("given back"),
+            "fine-tuning, pictures a second, memory kept": _apart("kept"),
         },
     )
 
 
-def tuned() -> dict[str, float]:
+def tuned(kept: bool) -> dict[str, float]:
     """Return medians of steps taken in turn."""
+    if kept:
+        keep_memory()
     network, end = "torchvision/mobilenet_v2", "features"
     rows = {  # where it begins, channels-last, folded, bfloat16
         "as it is": ("", False, False, False),
@@ -197,6 +217,17 @@ class OurLoop:
         """One pass."""
         next(self.epochs)
 
+
+LOOPS: dict[str, Callable[[list[Path], np.ndarray], PlainLoop | OurLoop]] = {
+    "timm loop": PlainLoop,
+    "lensmith": lambda paths, targets: OurLoop(paths, targets, "float32"),
+    "lensmith in bfloat16": lambda paths, targets: OurLoop(paths, targets, "bfloat16"),
+}
+PARTS: dict[str, Callable[[], Any]] = {
+    **{name: partial(_epochs, make) for name, make in LOOPS.items()},
+    "given back": partial(tuned, False),
+    "kept": partial(tuned, True),
+}
 
 if __name__ == "__main__":
     main()

@@ -26,7 +26,7 @@ from lensmith.reproduce import generator
 from lensmith.run import Run
 from lensmith.training import stages, trials
 from lensmith.training.freezing import frozen_digest, frozen_names
-from lensmith.training.recipe import UNUSED
+from lensmith.training.recipe import UNUSED, Recipe
 from lensmith.verbs.console import Stopwatch
 from lensmith.zoo.build import build
 from lensmith.zoo.names import resolve
@@ -700,6 +700,28 @@ def test_a_step_is_cut_to_what_fits(
     assert 400 <= row["predicted"] <= 600
     if row["probability"] is not None:
         assert "epochs to fit" in row["reason"]
+
+
+def test_less_of_the_base_is_adjusted_where_all_of_it_does_not_fit(
+    pictures: Path, weights: Callable[[str], Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lensmith.training.recipe.DEPTHS", ((10**12, 1.0, 2, 16, 1e-3),))
+    probed: list[str] = []
+
+    def probe(asked: Recipe, *_: object) -> float:
+        """Return seconds an epoch: all of the base takes too long."""
+        probed.append(asked.unfreeze)
+        return 1000.0 if asked.unfreeze == "all" else 1.0
+
+    monkeypatch.setattr(trials, "probe", probe)
+    monkeypatch.setattr(trials, "probe_views", lambda *_: 1000.0)
+    run = climbed(pictures, weights(SMALL), out, budget="10m")
+    row = run.document["ladder"]["rows"][2]
+    assert row["step"] == "finetune" and row["status"] != "did not fit" and row["predicted"] < 60
+    assert len(probed) == 2 and probed[0] == "all" and probed[1] in run.document["reasons"].get("unfreeze", probed[1])
+    monkeypatch.setattr(trials, "probe", lambda asked, *_: 1.0)
+    whole = climbed(pictures, weights(SMALL), out, budget="10m").document["ladder"]["rows"][2]
+    assert whole["predicted"] == row["predicted"]
 
 
 def test_budget_too_short_for_the_first_step(

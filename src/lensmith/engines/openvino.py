@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,16 @@ class OpenVinoEngine:
 
     def run(self, pictures: Iterable[np.ndarray], *, maps: bool = False) -> Iterator[Output]:
         """Yield outputs in order; see Engine. Batches are computed while the next ones are read."""
+        coming = iter(pictures)
+        first = next(coming, None)
+        if first is None:  # everything was in the store: nothing has to be compiled
+            return
         compiled = self._compile(maps)
         # Two requests a core: when one is computed, the next is full already. One each costs a tenth of the time.
         idle = deque(_Request(compiled) for _ in range(2 * cores()))
         busy: deque[_Request] = deque()
         filling: _Request | None = None
-        for picture in pictures:
+        for picture in chain([first], coming):
             if filling is None:
                 if not idle:
                     yield _finish(busy, idle)

@@ -235,11 +235,13 @@ def _below(base: Base, recipe: Recipe) -> dict[str, np.ndarray]:
 def _upper(recipe: Recipe, course: Course) -> nn.Module | None:
     """Return the part of a base that is trained, None where all of it is or where it cannot be run alone.
 
-    Mixed pictures are mixed before the network, so their maps cannot be kept; a GPU runs the lower part faster than
-    maps could be brought to it.
+    Mixed pictures are mixed before the network. Where torch is the engine, nothing is gained by running the lower part
+    in it, and its last digits follow from how pictures fall into batches, so that a resumed run would not be the same.
     """
-    mixes = recipe.mixup or recipe.cutmix
-    if recipe.recipe != "finetune" or recipe.unfreeze == "all" or mixes or resolve_device(recipe.device) != "cpu":
+    chosen, mixes = course.chosen, recipe.mixup or recipe.cutmix
+    if recipe.recipe != "finetune" or recipe.unfreeze == "all" or mixes:
+        return None
+    if chosen is None or chosen.engine.name != "openvino":
         return None
     return assemble_top(recipe.network, recipe.unfreeze, recipe.cut, recipe.image_size)
 
