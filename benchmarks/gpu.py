@@ -44,7 +44,7 @@ from lensmith.reproduce import cores, generator
 from lensmith.tasks.classification import Classification
 from lensmith.training.augmentation import PRESETS
 from lensmith.training.features import extract
-from lensmith.training.fit import Chosen, FitSettings, Lessons, ahead, train_one_step
+from lensmith.training.fit import FitSettings, Lessons, Positions, ahead, train_one_step
 from lensmith.training.optimizers import build_optimizer
 from lensmith.training.views import Augmented
 from lensmith.zoo.base import Base, assemble
@@ -240,8 +240,8 @@ class Ours:
             network,
             Augmented(self.pixels, PRESETS["small-data"], 0, everything),
             Normalise(self.preprocessing.mean, self.preprocessing.std, {}).to(settings.device),
-            Chosen(self.targets, everything),
-            Chosen(self.targets, everything[:1]),
+            Positions(self.targets, everything),
+            Positions(self.targets, everything[:1]),
             Classification(CLASSES).watched,
         )
         return lessons, build_optimizer("adamw", network, RATE, 0.01), settings

@@ -34,7 +34,7 @@ from lensmith.engines.folding import fold_batch_norm
 from lensmith.engines.pytorch import Normalise
 from lensmith.tasks.classification import Classification
 from lensmith.training.augmentation import PRESETS
-from lensmith.training.fit import Chosen, FitSettings, Lessons, fit
+from lensmith.training.fit import FitSettings, Lessons, Positions, fit
 from lensmith.training.memory import keep_memory
 from lensmith.training.views import Augmented
 from lensmith.zoo.base import assemble, assemble_top
@@ -195,8 +195,8 @@ class OurLoop:
             network,
             views,
             Normalise(MEAN, STD, {}),
-            Chosen(targets, everything),
-            Chosen(targets, everything[:1]),
+            Positions(targets, everything),
+            Positions(targets, everything[:1]),
             task.watched,
         )
         settings = FitSettings(

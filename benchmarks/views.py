@@ -88,7 +88,9 @@ def tuned(recipe: Recipe, course: Course, head: Epoch, views: int | None) -> dic
         else:
             activations = stages.activations_of(recipe, course)
             key = next(iter(course.kept))
-            course.kept[key] = Activations(activations._shown, activations._engine, course.store.folder, views)
+            kept = Activations(activations.shown, activations.engine, course.store.folder, views)
+            in_turn = lambda epoch, positions: kept(1 + (epoch - 1) % views if epoch else 0, positions)  # noqa: E731
+            course.kept[key] = in_turn
         (series,) = stages.finetune_stage(recipe, course, head)
         epochs = list(series)
     finally:

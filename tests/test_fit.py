@@ -17,7 +17,7 @@ from lensmith.tasks.classification import Classification
 from lensmith.tasks.regression import Regression
 from lensmith.training.augmentation import PRESETS
 from lensmith.training.epoch import Epoch
-from lensmith.training.fit import Chosen, FitSettings, Lessons, fit, learning_rate
+from lensmith.training.fit import FitSettings, Lessons, Positions, fit, learning_rate
 from lensmith.training.mixing import Mixing
 from lensmith.training.views import Augmented
 from lensmith.zoo.convnet import Convnet
@@ -50,7 +50,7 @@ def lessons(network: Classifier, train: np.ndarray, stopping: np.ndarray, seed: 
     prepare = Normalise((0.4, 0.4, 0.4), (0.2, 0.2, 0.2), {})
     task = Classification(KINDS)
     views = Augmented(values, PRESETS["shift"], seed, train)
-    return Lessons(network, views, prepare, Chosen(targets, train), Chosen(targets, stopping), task.watched)
+    return Lessons(network, views, prepare, Positions(targets, train), Positions(targets, stopping), task.watched)
 
 
 def network() -> Classifier:
@@ -154,7 +154,7 @@ def test_numbers_are_learned_in_standard_units_and_answered_in_their_own() -> No
     task = Regression("brightness")
     torch.manual_seed(0)
     model = Classifier(Convnet((8,), 3), 8, 1, "mean", (), 0.0)
-    part, views = Chosen(brightness, np.arange(72)), Augmented(values, PRESETS["none"], 7, np.arange(72))
+    part, views = Positions(brightness, np.arange(72)), Augmented(values, PRESETS["none"], 7, np.arange(72))
     course = Lessons(model, views, Normalise((0.4, 0.4, 0.4), (0.2, 0.2, 0.2), {}), part, part, task.watched)
     unit = (float(brightness.mean()), float(brightness.std()))
     options = {"loss": "huber", "unit": unit, "epochs": 25, "learning_rate": 0.02}

@@ -76,14 +76,17 @@ def test_activations_are_the_engines_maps_of_the_views(shown: Augmented, engine:
         np.testing.assert_array_equal(FromMaps()(torch.from_numpy(found)).numpy(), found.transpose(0, 3, 1, 2))
 
 
-def test_activations_are_made_once_a_view(shown: Augmented, engine: Counting, tmp_path: Path) -> None:
+def test_activations_are_made_once_while_they_are_kept(shown: Augmented, engine: Counting, tmp_path: Path) -> None:
     activations, half, all_of_them = Activations(shown, engine, tmp_path, 2), np.arange(6), np.arange(COUNT)
     first = activations(1, half)
     assert engine.seen == [6]
     assert np.array_equal(activations(1, all_of_them)[:6], first) and engine.seen == [6, 6]  # only what was missing
     activations(2, all_of_them)
-    assert np.array_equal(activations(3, half), first)  # two views, shown in turn
+    assert np.array_equal(activations(1, half), first)  # as a fold would ask again
     assert engine.seen == [6, 6, COUNT] and not list(tmp_path.iterdir())
+    later = activations(3, half)  # not among the two that are kept: made each time
+    assert np.array_equal(activations(3, half), later) and not np.array_equal(later, first)
+    assert engine.seen == [6, 6, COUNT, 6, 6]
 
 
 class Disk(NamedTuple):

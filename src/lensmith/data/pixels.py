@@ -93,7 +93,7 @@ class StoredPixels:
 
 def open_pack(store: Store, root: Path, preprocessing: Preprocessing) -> Pack:
     """Return where the pixels of the pictures below `root` are kept, for this geometry and this decoder."""
-    key = digest("pixels", FORMAT, os.fsencode(root.absolute()), decode.policy(), preprocessing.geometry)
+    key = digest("pixels", FORMAT, os.fsencode(root.absolute()), preprocessing.geometry)
     folder = store.folder / "pixels" / key
     store.touch(folder)
     store.trim()  # runs that were interrupted did not, and what they left would add up

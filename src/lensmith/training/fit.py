@@ -59,7 +59,7 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Positions:
     """The targets (n, ...) of a data set, which of its positions to use, and what each counts in the loss: (n,), or a
     number a label (n, k), None where all count alike."""
 
@@ -79,8 +79,8 @@ class Lessons:
     network: Classifier
     views: Views
     prepare: nn.Module
-    train: Chosen
-    stopping: Chosen
+    train: Positions
+    stopping: Positions
     watched: Watched
 
 
@@ -264,7 +264,7 @@ def in_own_unit(state: Mapping[str, np.ndarray], unit: tuple[float, float]) -> d
     return found
 
 
-def _targets(data: Chosen, chosen: np.ndarray, settings: FitSettings) -> Tensor:
+def _targets(data: Positions, chosen: np.ndarray, settings: FitSettings) -> Tensor:
     """Return the targets of the chosen pictures as the loss wants them."""
     values = data.targets[chosen]
     if settings.unit != (0.0, 1.0):

@@ -23,6 +23,7 @@ from lensmith.training.augmentation import parse
 from lensmith.training.balance import class_weights, picture_weights
 from lensmith.training.epoch import Epoch
 from lensmith.training.head import Examples, HeadSettings, fit_head
+from lensmith.training.ladder import FEW
 from lensmith.training.plan import Plan
 from lensmith.training.recipe import Recipe
 from lensmith.training.rows import Matrix
@@ -194,8 +195,7 @@ def lessons_of(recipe: Recipe, course: Course) -> Lessons:
     engine makes of the pictures in the lower one.
     """
     from lensmith.engines.pytorch import Normalise
-    from lensmith.training.fit import Chosen as Positions
-    from lensmith.training.fit import Lessons
+    from lensmith.training.fit import Lessons, Positions
     from lensmith.training.views import FromMaps
 
     upper = _upper(recipe, course)
@@ -222,7 +222,8 @@ def activations_of(recipe: Recipe, course: Course) -> Activations:
         lower = replace(base, cut=recipe.unfreeze, pool="mean", tensors=_below(base, recipe))
         engine = lower.engine(course.store, engine=chosen.engine.name, precision=chosen.engine.precision).engine
         shown = shown_of(recipe, course)
-        course.kept[key] = Activations(shown, engine, course.store.folder, recipe.epochs)
+        again = recipe.epochs if len(course.train) + len(course.stopping) < FEW else 0  # the folds show the same views
+        course.kept[key] = Activations(shown, engine, course.store.folder, again)
     return course.kept[key]
 
 

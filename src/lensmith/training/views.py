@@ -53,43 +53,42 @@ class Augmented:
 class Activations:
     """The map (k, h, w, C) float16 at which a frozen lower part ends, for the views of each epoch.
 
-    The engine runs the lower part once for a view of a picture; what it said is kept in a nameless file in `folder`, so
-    that the epochs that show the same view, the folds of a ladder and every look at the stopping pictures have it for
-    nothing. `views` different ones are shown in turn; where the disk has no room they are made anew each time, which
-    changes the time and nothing else.
+    The engine runs the lower part. What it said of epoch 0, and of as many epochs after it as `kept`, stays in a
+    nameless file in `folder`: every look at the stopping pictures, and the folds of a ladder, which show the same views
+    again, have it for nothing. Where the disk has no room it is made anew each time, which changes the time and nothing
+    else.
     """
 
-    def __init__(self, shown: Augmented, engine: Engine, folder: Path, views: int) -> None:
-        self._shown, self._engine, self._folder, self._views = shown, engine, folder, views
-        self._there = np.zeros((views + 1, len(shown.pictures)), bool)
+    def __init__(self, shown: Augmented, engine: Engine, folder: Path, kept: int) -> None:
+        self.shown, self.engine, self._folder = shown, engine, folder
+        self._there = np.zeros((kept + 1, len(shown.pictures)), bool)
         self._file: IO[bytes] | None = None
         self._shape: tuple[int, ...] = ()
         self._full = False
 
     def __call__(self, epoch: int, positions: np.ndarray) -> np.ndarray:
-        """Return the maps of the epoch's view."""
-        view = 1 + (epoch - 1) % self._views if epoch else 0
-        wanted = np.unique(positions)
-        missing = wanted[~self._there[view, wanted]]
-        fresh = dict(zip(missing.tolist(), self._run(view, missing), strict=True)) if len(missing) else {}
-        there = {place: self._read(view, place) for place in wanted.tolist() if place not in fresh}
-        if fresh:
+        """Return the maps of the epoch's views."""
+        wanted, kept = np.unique(positions), epoch < len(self._there)
+        missing = wanted[~self._there[epoch, wanted]] if kept else wanted
+        fresh = dict(zip(missing.tolist(), self._run(epoch, missing), strict=True)) if len(missing) else {}
+        there = {place: self._read(epoch, place) for place in wanted.tolist() if place not in fresh}
+        if fresh and kept:
             self._shape = next(iter(fresh.values())).shape
-            self._write(view, fresh)
+            self._write(epoch, fresh)
         rows = fresh | there
         return np.stack([rows[place] for place in positions.tolist()])
 
-    def _run(self, view: int, positions: np.ndarray) -> np.ndarray:
-        maps = [output.maps for output in self._engine.run(self._shown(view, positions), maps=True)]
+    def _run(self, epoch: int, positions: np.ndarray) -> np.ndarray:
+        maps = [output.maps for output in self.engine.run(self.shown(epoch, positions), maps=True)]
         found = np.concatenate([each for each in maps if each is not None])
         return np.ascontiguousarray(found.transpose(0, 2, 3, 1), np.float16)
 
-    def _read(self, view: int, place: int) -> np.ndarray:
+    def _read(self, epoch: int, place: int) -> np.ndarray:
         assert self._file is not None
-        self._file.seek(self._offset(view, place))
+        self._file.seek(self._offset(epoch, place))
         return np.frombuffer(self._file.read(2 * math.prod(self._shape)), np.float16).reshape(self._shape)
 
-    def _write(self, view: int, rows: Mapping[int, np.ndarray]) -> None:
+    def _write(self, epoch: int, rows: Mapping[int, np.ndarray]) -> None:
         """Keep rows while there is room; a file with holes takes up only what is written to it."""
         size = self._there.size * 2 * math.prod(self._shape)
         try:
@@ -100,13 +99,13 @@ class Activations:
                     weakref.finalize(self, self._file.close)
             if self._file is not None and not self._full:
                 for place, row in rows.items():
-                    self._file.seek(self._offset(view, place))
-                    self._there[view, place] = self._file.write(row.tobytes()) == row.nbytes
+                    self._file.seek(self._offset(epoch, place))
+                    self._there[epoch, place] = self._file.write(row.tobytes()) == row.nbytes
         except OSError:  # somebody else has filled the disk
             self._full = True
 
-    def _offset(self, view: int, place: int) -> int:
-        return (view * self._there.shape[1] + place) * 2 * math.prod(self._shape)
+    def _offset(self, epoch: int, place: int) -> int:
+        return (epoch * self._there.shape[1] + place) * 2 * math.prod(self._shape)
 
 
 class FromMaps(nn.Module):
