@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lensmith.data import decode
 from lensmith.data.preprocess import Interpolation, Preprocessing, read_square
 from lensmith.engines.head import pool_map
 from lensmith.model import Model
+from lensmith.reproduce import cores
 from lensmith.run import Run
 from lensmith.seeing.cam import grad_cam
 from lensmith.seeing.overlay import spotlight
@@ -32,8 +34,9 @@ def write_examples(
     """
     task = model.task
     chosen = task.order(targets, answers).chosen(MOST_MISTAKES, MOST_HARD, MOST_TYPICAL)
-    seen = [(kind, index, _seen(root / paths[index], model.base.preprocessing)) for kind, index in chosen]
-    there = [(kind, index, squares) for kind, index, squares in seen if squares is not None]
+    with ThreadPoolExecutor(cores()) as pool:
+        seen = pool.map(lambda found: _seen(root / paths[found[1]], model.base.preprocessing), chosen)
+        there = [(*found, squares) for found, squares in zip(chosen, seen, strict=True) if squares is not None]
     places = [index for _, index, _ in there]
     heats = _heats(model, [network for _, _, (network, _) in there], answers[places])
     decoded = task.decode(answers[places])

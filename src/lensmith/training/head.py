@@ -318,11 +318,11 @@ def _adam(
     step: int,
 ) -> None:
     """Move the parameters in place by one step of Adam."""
-    rate = learning_rate * np.sqrt(1 - BETA_2**step) / (1 - BETA_1**step)
+    rate = learning_rate * math.sqrt(1 - BETA_2**step) / (1 - BETA_1**step)
     for parameter, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
         first += (1 - BETA_1) * (gradient - first)
         second += (1 - BETA_2) * (gradient * gradient - second)
-        parameter -= (rate * first / (np.sqrt(second) + EPSILON)).astype(np.float32)
+        parameter -= rate * first / (np.sqrt(second) + EPSILON)
 
 
 def _length(arrays: Sequence[np.ndarray]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import fields, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from lensmith.engines.head import from_tensors
 from lensmith.model import Model, load_model, model_files
 from lensmith.reports import write_report
 from lensmith.reports.card import model_card
+from lensmith.reports.draw import prepare
 from lensmith.reports.examples import write_examples
 from lensmith.run import Run
 from lensmith.training import trials
@@ -38,6 +40,7 @@ def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store,
         model = _save(run, learned.epoch, resolved, course, store)
     with watch.step("scoring"):
         model, scores, held_out = _score(run, model, dataset, splits, store, resolved.recipe.seed)
+    threading.Thread(target=prepare, daemon=True).start()
     with watch.step("pictures"):
         _write_sheet(run, resolved, course)
         write_examples(run, model, dataset.root, held_out.paths, held_out.targets, held_out.answers)
