@@ -15,9 +15,9 @@ from lensmith.data import awkward
 from lensmith.data.audit import Findings, audit, require_enough
 from lensmith.data.dataset import Dataset
 from lensmith.data.folders import open_folder
-from lensmith.data.listed import open_listed
 from lensmith.data.preprocess import Preprocessing, crop_box, from_dict, to_square
 from lensmith.data.read import Files, Record, read_pictures
+from lensmith.data.source import open_data
 from lensmith.data.split import Splits, split
 from lensmith.data.store import Store, file_digest, remove, tensors_digest
 from lensmith.errors import DataError, UsageError
@@ -265,7 +265,7 @@ def audited(folder: Path, rows: list[str], copies: dict[int, int] | None = None)
     for number in range(len(rows)):
         shown = noise(4, 4, 3 + 3 * (copies or {}).get(number, number))[:, :, -3:]
         (folder / "p" / f"{number:03d}.png").write_bytes(saved(Image.fromarray(shown), "PNG"))
-    dataset = open_listed(folder / "table.csv")
+    dataset = open_data(folder / "table.csv")
     files = Files(dataset.root, dataset.paths, Store(folder / "store"))
     return dataset, audit(dataset, [picture.record for picture in read_pictures(files, GREY)])
 
@@ -332,7 +332,7 @@ def test_a_picture_given_to_two_splits_is_a_leak(tmp_path: Path) -> None:
     dataset, _ = audited(tmp_path, ["a,train", "b,train", "a,train", "b,train", "a,test", "b,test"])
     with (tmp_path / "table.csv").open("a") as table:
         table.write("\np/000.png,a,test\n")
-    dataset = open_listed(tmp_path / "table.csv")
+    dataset = open_data(tmp_path / "table.csv")
     files = Files(dataset.root, dataset.paths, Store(tmp_path / "store"))
     findings = audit(dataset, [picture.record for picture in read_pictures(files, GREY)])
     assert dataset.paths[:2] == ("p/000.png",) * 2 and findings.leaks == ((0, 1),)

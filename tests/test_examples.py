@@ -56,7 +56,7 @@ def written(folder: Path, task: Task, weights: np.ndarray, targets: np.ndarray) 
     pictures = [np.asarray(Image.open(folder / path)) for path in paths]
     answers = np.concatenate([answer.answers for answer in model.ask(pictures)])
     run = Run(folder / "run")
-    write_examples(run, model, folder, paths, targets, answers)
+    write_examples(run, model, model.base.preprocessing, folder, paths, targets, answers)
     return run, json.loads((run.folder / "figures" / "pictures.json").read_text(encoding="utf-8"))
 
 
@@ -109,6 +109,6 @@ def test_picture_that_is_gone_is_left_out(folder: Path) -> None:
     base = Base("colours", "", "mean", Preprocessing(32, (0, 0, 0), (1, 1, 1)), {})
     head = Head((weights.astype(np.float32),), (np.zeros(2, np.float32),))
     model, run = Model(task, base, head, Chosen(Colours(), ""), ""), Run(folder / "run")
-    write_examples(run, model, folder, ["gone.png", "28.png"], np.array([1, 1]), answers)
+    write_examples(run, model, model.base.preprocessing, folder, ["gone.png", "28.png"], np.array([1, 1]), answers)
     entries = json.loads((run.folder / "figures" / "pictures.json").read_text(encoding="utf-8"))
     assert [entry["path"] for entry in entries] == ["28.png"]

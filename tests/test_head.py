@@ -17,8 +17,9 @@ from lensmith.engines.head import Head, from_tensors, pool_map
 from lensmith.errors import RunError, WeightsError
 from lensmith.reproduce import generator
 from lensmith.seeing.cam import grad_cam
+from lensmith.training.dense import Stack
 from lensmith.training.epoch import EarlyStopping, Epoch
-from lensmith.training.head import Examples, HeadSettings, _adam, _gradients, _Inputs, _scaling, fit_head
+from lensmith.training.head import Examples, HeadSettings, _adam, _Inputs, _scaling, fit_head
 from lensmith.training.losses import LOSSES
 from lensmith.training.rows import Rows
 
@@ -90,7 +91,7 @@ def test_training_gradients_equal_torch(hidden: tuple[int, ...]) -> None:
     x = generator(4, "x").normal(size=(9, 7)).astype(np.float32)
     targets = np.arange(9) % 3
     flat = [array.copy() for pair in zip(head.weights, head.biases, strict=True) for array in pair]
-    gradients, loss, logits = _gradients(flat, Examples(x, targets), LOSSES["cross_entropy"], l2, 0.0, None)
+    gradients, loss, logits = Stack(flat).gradients(x, targets, None, LOSSES["cross_entropy"], l2, None)
     tensors = [torch.from_numpy(array).requires_grad_() for array in flat]
     values = torch.from_numpy(x)
     for index in range(0, len(tensors), 2):
@@ -422,7 +423,7 @@ def test_rows_of_many_features_are_the_same_examples(dense: tuple[int, ...], tmp
 @pytest.mark.usefixtures("many")
 def test_every_epoch_shows_every_one_of_many_examples_once(tmp_path: Path) -> None:
     train = spread_out(blobs(123, 0), tmp_path)
-    scale = _scaling(train, "cross_entropy")
+    scale = _scaling(train, HeadSettings((), 0.0, 0.01, 8, 1, 0))
     inputs, orders = _Inputs(train, scale), []
     for epoch in (1, 2):
         seen = list(inputs.batches(8, generator(0, "order", epoch)))

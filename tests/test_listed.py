@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import lensmith
 from lensmith.data.dataset import Dataset
 from lensmith.data.listed import open_listed
 from lensmith.data.source import open_data
+from lensmith.data.table import read_table
 from lensmith.errors import DataError, UsageError
 from lensmith.verbs import show
 from sample_pictures import noise, saved
@@ -28,6 +30,10 @@ def place(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(saved(Image.fromarray(noise(4, 4 + number, 3)), "PNG"))
     return tmp_path
+
+
+def open_list(file: Path, **options: Any) -> Dataset:
+    return open_listed(read_table(file), **options)
 
 
 def table(folder: Path, text: str | bytes, name: str = "list.csv") -> Path:
@@ -48,7 +54,7 @@ def labels(dataset: Dataset) -> list[tuple[str, str]]:
 
 def refusal(file: Path, **options: str) -> str:
     with pytest.raises(DataError) as raised:
-        open_listed(file, **options)  # type: ignore[arg-type]
+        open_list(file, **options)  # type: ignore[arg-type]
     said = str(raised.value)
     assert str(file) in said or file.name in said
     return said
@@ -79,7 +85,7 @@ def refusal(file: Path, **options: str) -> str:
 )
 def test_layouts(name: str, text: str, place: Path) -> None:
     file = table(place, text, name)
-    dataset = open_listed(file)
+    dataset = open_list(file)
     expected = [row for row in ROWS if row[0] in text.replace("//", "/")]
     assert [row for row in labels(dataset) if row[0] != "gone.png"] == expected
     assert dataset.task == "classification" and dataset.classes == ("cat", "dog")
@@ -89,20 +95,20 @@ def test_layouts(name: str, text: str, place: Path) -> None:
 
 def test_quoted_cells_hold_anything(place: Path) -> None:
     (place / "x, y.png").write_bytes((place / "a.png").read_bytes())
-    dataset = open_listed(table(place, 'picture,label\n"x, y.png","a ""big""\ncat, grey"\nb.png,dog\n'))
+    dataset = open_list(table(place, 'picture,label\n"x, y.png","a ""big""\ncat, grey"\nb.png,dog\n'))
     assert labels(dataset) == [("b.png", "dog"), ("x, y.png", 'a "big"\ncat, grey')]
 
 
 def test_json_lines_break_at_line_ends_alone(place: Path) -> None:
     rows = [{"picture": "a.png", "label": "a\u2028b"}, {"picture": "b.png", "label": "ü"}]
     file = table(place, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "t.jsonl")
-    assert open_listed(file).classes == ("a\u2028b", "ü")
+    assert open_list(file).classes == ("a\u2028b", "ü")
 
 
 def test_paths_may_leave_the_folder(place: Path) -> None:
     lists = place / "lists"
     lists.mkdir()
-    dataset = open_listed(table(lists, f"picture,label\n../a.png,cat\n{place / 'b.png'},dog\n"))
+    dataset = open_list(table(lists, f"picture,label\n../a.png,cat\n{place / 'b.png'},dog\n"))
     assert dataset.paths == ("../a.png", (place / "b.png").as_posix()) and dataset.root == lists
     assert all((dataset.root / path).is_file() for path in dataset.paths)
 
@@ -112,11 +118,11 @@ def test_paths_may_leave_the_folder(place: Path) -> None:
 
 def test_the_target_is_the_one_named_as_such_the_only_one_or_the_one_asked_for(place: Path) -> None:
     file = table(place, "picture,label,colour,year\na.png,cat,red,1990\nb.png,dog,blue,1991\n")
-    assert open_listed(file).classes == ("cat", "dog") and open_listed(file).target_name == "label"
-    assert open_listed(file, target="colour").classes == ("blue", "red")
-    assert open_listed(file, target="year").classes == ("1990", "1991")
-    assert open_listed(table(place, "Split,kind,picture\ntrain,x,a.png\nval,y,b.png\n")).target_name == "kind"
-    assert open_listed(table(place, "name,path\ncat,a.png\ndog,b.png\n")).classes == ("cat", "dog")
+    assert open_list(file).classes == ("cat", "dog") and open_list(file).target_name == "label"
+    assert open_list(file, target="colour").classes == ("blue", "red")
+    assert open_list(file, target="year").classes == ("1990", "1991")
+    assert open_list(table(place, "Split,kind,picture\ntrain,x,a.png\nval,y,b.png\n")).target_name == "kind"
+    assert open_list(table(place, "name,path\ncat,a.png\ndog,b.png\n")).classes == ("cat", "dog")
 
 
 def test_a_target_that_is_missing_or_unclear(place: Path) -> None:
@@ -140,15 +146,15 @@ def test_no_column_of_pictures(place: Path) -> None:
 
 def test_splits_are_those_of_the_table(place: Path) -> None:
     file = table(place, "picture,label,SPLIT\na.png,x,Training\nb.png,y,dev\nc.png,y,test\nd.png,x,train\n")
-    dataset = open_listed(file)
+    dataset = open_list(file)
     assert dataset.given == ("train", "validation", "test", "train") and dataset.target_name == "label"
     assert dataset.counts() == {
         "x": {"train": 2, "validation": 0, "test": 0},
         "y": {"train": 0, "validation": 1, "test": 1},
     }
-    learned = open_listed(file, target="SPLIT")
+    learned = open_list(file, target="SPLIT")
     assert learned.given == ("",) * 4 and learned.classes == ("Training", "dev", "test", "train")
-    assert open_listed(table(place, "picture,label,split\na.png,x,\nb.png,y,\n")).given == ("", "")
+    assert open_list(table(place, "picture,label,split\na.png,x,\nb.png,y,\n")).given == ("", "")
 
 
 def test_splits_that_say_nothing_usable(place: Path) -> None:
@@ -157,7 +163,7 @@ def test_splits_that_say_nothing_usable(place: Path) -> None:
     assert "line 3: split is ''" in refusal(table(place, "picture,label,split\na.png,x,train\nb.png,y,\n"))
     file = table(place, "picture,label,split\na.png,x,test\nb.png,y,val\n")
     assert "no row of the column 'split' says train" in refusal(file)
-    assert open_listed(file, task="classification", classes=["y", "x"]).given == ("test", "validation")
+    assert open_list(file, task="classification", classes=["y", "x"]).given == ("test", "validation")
 
 
 # ---- which task
@@ -180,26 +186,26 @@ def test_splits_that_say_nothing_usable(place: Path) -> None:
 def test_the_values_set_the_task_and_the_choice_is_said(
     values: list[str], task: str, why: str, place: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    dataset = open_listed(column(place, values))
+    dataset = open_list(column(place, values))
     assert dataset.task == task and not recwarn.list
     assert f"read as {task}, since" in dataset.notes[0] and why in dataset.notes[0] and "--task" in dataset.notes[0]
 
 
 def test_the_task_can_be_said(place: Path) -> None:
     file = column(place, ["1", "2.5", "nan"])
-    assert open_listed(file, task="classification").classes == ("1", "2.5", "nan")
+    assert open_list(file, task="classification").classes == ("1", "2.5", "nan")
     file = column(place, ["x;y", "x", "x"])
-    assert open_listed(file, task="classification").classes == ("x", "x;y")
-    dataset = open_listed(column(place, [3, 4, 3]), task="regression")
+    assert open_list(file, task="classification").classes == ("x", "x;y")
+    dataset = open_list(column(place, [3, 4, 3]), task="regression")
     assert dataset.targets.tolist() == [3, 4, 3] and dataset.targets.dtype == np.float32 and dataset.classes == ()
-    assert open_listed(column(place, ["b", "", "a"]), task="multilabel").targets.tolist() == [[0, 1], [0, 0], [1, 0]]
+    assert open_list(column(place, ["b", "", "a"]), task="multilabel").targets.tolist() == [[0, 1], [0, 0], [1, 0]]
     assert not dataset.notes
     with pytest.raises(UsageError, match=r"'regresion'; allowed are auto, .* Nearest: regression"):
-        open_listed(file, task="regresion")
+        open_list(file, task="regresion")
 
 
 def test_several_labels_a_picture(place: Path) -> None:
-    dataset = open_listed(column(place, ["sea; sand;sea;", "", "sand", "Sea"], header="tags"))
+    dataset = open_list(column(place, ["sea; sand;sea;", "", "sand", "Sea"], header="tags"))
     assert dataset.classes == ("Sea", "sand", "sea") and dataset.target_name == "tags"
     assert dataset.targets.tolist() == [[0, 1, 1], [0, 0, 0], [0, 1, 0], [1, 0, 0]]
     assert dataset.targets.dtype == np.uint8 and dataset.strata.tolist() == [2, 3, 1, 0]
@@ -214,12 +220,12 @@ def test_labels_of_json_lines(place: Path) -> None:
         "".join(json.dumps({"path": f"{'abcdef'[n]}.png", "labels": row}) + "\n" for n, row in enumerate(rows)),
         "t.jsonl",
     )
-    dataset = open_listed(file)
+    dataset = open_list(file)
     assert dataset.classes == ("7", "sand", "sea", "sky")
     assert dataset.targets.sum(1).tolist() == [2, 2, 0, 0, 1, 1]
     assert "line 1: labels is a list of 2" in refusal(file, task="classification")
     numbers = '{"path": "a.png", "y": 2}\n{"path": "b.png", "y": 2.50}\n{"path": "c.png", "y": "1e1"}\n'
-    assert open_listed(table(place, numbers, "t.jsonl")).targets.tolist() == [2, 2.5, 10]
+    assert open_list(table(place, numbers, "t.jsonl")).targets.tolist() == [2, 2.5, 10]
 
 
 # ---- bad input
@@ -254,7 +260,7 @@ def test_decimal_commas_are_named(place: Path) -> None:
 
 def test_rows_without_a_label_are_left_out_while_they_are_few(place: Path) -> None:
     values = ["x", "y"] * 5 + [""]
-    dataset = open_listed(column(place, values))
+    dataset = open_list(column(place, values))
     assert len(dataset) == 10 and "k.png" not in dataset.paths
     assert "1 row without label left out: line 12." in dataset.notes
     said = refusal(column(place, values[1:]))
@@ -264,14 +270,14 @@ def test_rows_without_a_label_are_left_out_while_they_are_few(place: Path) -> No
 def test_a_picture_listed_again(place: Path) -> None:
     lines = [f"{letter}.png,{'xy'[place % 2]}" for place, letter in enumerate("abcdefghijklmnopqrst")]
     file = table(place, "\n".join(["picture,label", *lines, "./a.png,x", "b.png,x"]))
-    dataset = open_listed(file)
+    dataset = open_list(file)
     assert len(dataset) == 19 and labels(dataset)[0] == ("a.png", "x") and "b.png" not in dataset.paths
     assert any("'b.png' (lines 3, 23): left out" in note for note in dataset.notes)
     assert "1 row listed again, word for word: taken once." in dataset.notes
     said = refusal(table(place, "picture,tag\na.png,x\na.png,y\nb.png,x\nb.png,y\nc.png,x\n"))
     assert "2 pictures listed with different tag" in said and "(lines 2, 3)" in said and "'cat;dog'" in said
     numbers = "picture,y,split\na.png,1.5,train\na.png,1.50,test\nb.png,2,train\n"
-    assert open_listed(table(place, numbers)).given == ("train", "test", "train")  # the audit sees to leaks
+    assert open_list(table(place, numbers)).given == ("train", "test", "train")  # the audit sees to leaks
 
 
 def test_pictures_that_are_all_absent(place: Path) -> None:
@@ -323,22 +329,22 @@ def test_what_is_no_table(name: str, text: str | bytes, parts: list[str], place:
 
 def test_classes_of_a_model_give_the_order(place: Path) -> None:
     file = column(place, ["cat", "cat"])
-    dataset = open_listed(file, task="classification", classes=["emu", "dog", "cat"])
+    dataset = open_list(file, task="classification", classes=["emu", "dog", "cat"])
     assert dataset.classes == ("emu", "dog", "cat") and dataset.targets.tolist() == [2, 2]
-    several = open_listed(column(place, ["cat;emu", ""]), task="multilabel", classes=["emu", "dog", "cat"])
+    several = open_list(column(place, ["cat;emu", ""]), task="multilabel", classes=["emu", "dog", "cat"])
     assert several.targets.tolist() == [[1, 0, 1], [0, 0, 0]]
-    numbers = open_listed(column(place, ["2", "2"]), task="regression", classes=())
+    numbers = open_list(column(place, ["2", "2"]), task="regression", classes=())
     assert numbers.classes == () and numbers.targets.tolist() == [2, 2]
     with pytest.raises(DataError, match=r"line 3: the label 'cta' is none of the 2 .*Nearest: cat\."):
-        open_listed(column(place, ["cat", "cta"]), task="classification", classes=["cat", "dog"])
+        open_list(column(place, ["cat", "cta"]), task="classification", classes=["cat", "dog"])
     with pytest.raises(DataError, match="line 2: the label 'fox'"):
-        open_listed(column(place, ["cat;fox"]), task="multilabel", classes=["cat", "dog"])
+        open_list(column(place, ["cat;fox"]), task="multilabel", classes=["cat", "dog"])
 
 
 def test_names_are_one_however_they_are_written(place: Path) -> None:
-    dataset = open_listed(column(place, ["caf\u00e9", "cafe\u0301", "tea"]))
+    dataset = open_list(column(place, ["caf\u00e9", "cafe\u0301", "tea"]))
     assert dataset.classes == ("caf\u00e9", "tea") and dataset.targets.tolist() == [0, 0, 1]
-    known = open_listed(column(place, ["caf\u00e9"]), task="classification", classes=["tea", "cafe\u0301"])
+    known = open_list(column(place, ["caf\u00e9"]), task="classification", classes=["tea", "cafe\u0301"])
     assert known.targets.tolist() == [1]
 
 

@@ -34,6 +34,7 @@ ROOMS = (
     "model",
     "run",
     "reports",
+    "gallery",
     "verbs",
     "web",
     "cli",
@@ -53,7 +54,7 @@ HEAVY = (
     "pydantic",
 )
 # Files that define torch modules or loops; everything else imports torch inside the functions that need it.
-TORCH_ROOMS = ("ops", "zoo", "training", "seeing")
+TORCH_ROOMS = ("zoo", "training", "seeing")
 TORCH_FILES = ("engines/folding.py", "engines/pytorch.py", "engines/convert.py")
 
 

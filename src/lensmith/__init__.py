@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from lensmith.verbs.check import check as check
     from lensmith.verbs.demo import demo as demo
     from lensmith.verbs.evaluate import evaluate as evaluate
+    from lensmith.verbs.inspect import inspect as inspect
     from lensmith.verbs.networks import networks as networks
     from lensmith.verbs.predict import predict as predict
     from lensmith.verbs.preview import preview as preview
     from lensmith.verbs.report import report as report
     from lensmith.verbs.train import train as train
 
-VERBS = ("cache", "check", "demo", "evaluate", "networks", "predict", "preview", "report", "train")
+VERBS = ("cache", "check", "demo", "evaluate", "inspect", "networks", "predict", "preview", "report", "train")
 HOMES = {verb: f"lensmith.verbs.{verb}" for verb in VERBS} | {
     "Run": "lensmith.run",
     "open_run": "lensmith.run",

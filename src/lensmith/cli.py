@@ -106,7 +106,7 @@ def train(
     ] = None,
     network: Annotated[
         str | None,
-        typer.Option(help="torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5, module:factory. [mobilenet_v2]"),
+        typer.Option(help="A name that lensmith networks lists, convnet/WIDTHS/DENSE, module:factory. [mobilenet_v2]"),
     ] = None,
     weights: Annotated[
         str, typer.Option(help="auto, none, a published name, or a .safetensors or .pth file.")
@@ -121,7 +121,12 @@ def train(
     dense: Annotated[
         str | None, typer.Option(help="Hidden layers of the head: 256, 256-128, or none.", metavar="WIDTHS")
     ] = None,
-    dropout: Annotated[float, typer.Option(help="Share dropped in the hidden layers.")] = 0.5,
+    dropout: Annotated[
+        float | None, typer.Option(help="Share dropped in the hidden layers. [0.5, of tables 0.2]")
+    ] = None,
+    norm: Annotated[
+        str, typer.Option(help="Batch normalisation in the head: none, first, before or after (the ReLU).")
+    ] = "none",
     init: Annotated[str, typer.Option(help="First weights from scratch: default, uniform, xavier or he.")] = "default",
     output: Annotated[str, typer.Option(help="softmax, or sigmoid for two classes.")] = "softmax",
     loss: Annotated[str | None, typer.Option(help="For numbers: mae, mse or huber. [huber]")] = None,
@@ -137,6 +142,9 @@ def train(
         ),
     ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels that the network sees.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Frames seen of a clip; given, folders of pictures are clips. [16]")
+    ] = None,
     resize: Annotated[str, typer.Option(help="crop, squash or pad.")] = "crop",
     crop: Annotated[
         float | None, typer.Option(help="Part of the short side that resize crop keeps. [as the weights expect]")
@@ -201,6 +209,7 @@ def train(
         pool=pool,
         dense=_widths(dense),
         dropout=dropout,
+        norm=norm,
         init=init,
         output=output,
         loss=loss,
@@ -209,6 +218,7 @@ def train(
         cutmix=cutmix,
         preprocess=preprocess,
         image_size=image_size,
+        frames=frames,
         resize=resize,
         crop=crop,
         interpolation=interpolation,
@@ -317,14 +327,44 @@ def networks(
     pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern with * and ?.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """The networks that can be built by name."""
+    """The networks of the papers with their numbers, or all that can be built and whose names match."""
+    from lensmith.verbs import show
+    from lensmith.verbs.networks import facts
+
     found = lensmith.networks(pattern)
-    if as_json:
-        _print_json(found)
-    else:
-        print("\n".join(found) if found else f"no network matches {pattern!r}")
+    _print_json([network.as_dict() for network in facts(found)]) if as_json else show.networks(found, pattern)
     if not found:
         sys.exit(1)
+
+
+@app.command(
+    epilog="Examples: lensmith inspect resnet18    lensmith inspect first --formulas    "
+    "lensmith inspect stack:28x28x192/conv5-32 --compare stack:28x28x192/conv1-16/conv5-32"
+)
+def inspect(
+    network: Annotated[
+        str,
+        typer.Argument(metavar="NETWORK|RUN", help="A network, module:factory, stack:..., or a run."),
+    ],
+    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
+    channels: Annotated[int | None, typer.Option(help="Of the picture. [what the first layer takes]")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="NETWORK|RUN", help="Another one, to be put beside it.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Also write a drawing to this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Also write a page with all formulas to this file.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Write out activations and repeated blocks too.")] = False,
+    formulas: Annotated[bool, typer.Option("--formulas", help="Show how each number is made.")] = False,
+    out: Out = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """The arithmetic of a network: sizes, parameters, multiply-adds, receptive fields."""
+    from lensmith.verbs import ledger
+
+    found = lensmith.inspect(
+        network, image_size=image_size, channels=channels, compare=compare, svg=svg, page=page, out=out
+    )
+    _print_json(found.as_dict()) if as_json else ledger.inspection(found, every=every, formulas=formulas)
 
 
 @app.command(epilog="Example: lensmith cache --clear")
@@ -342,18 +382,26 @@ def cache(
         show.entries(found, cleared=clear)
 
 
-@app.command(epilog="Example: lensmith demo")
+@app.command(epilog="Example: lensmith demo. Or: lensmith demo --task residual")
 def demo(
+    task: Annotated[
+        str | None,
+        typer.Option(help="An experiment instead: residual, capacity, rates, init, pooling, shift or drop-block."),
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("lensmith-demo"),
     out: Out = Path("runs"),
     seed: Annotated[int, typer.Option(help="As in train.")] = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole way in a minute, with no download."""
+    """The whole way in a minute, with no download; or an experiment with networks, and a page about it."""
     from lensmith.verbs import show
 
-    run = lensmith.demo(folder=folder, out=out, seed=seed, quiet=quiet)
+    run = lensmith.demo(task=task, folder=folder, out=out, seed=seed, quiet=quiet)
+    if task is not None:
+        from lensmith.verbs.demo import as_dict, told
+
+        return _print_json(as_dict(run)) if as_json else print(told(run))
     _print_json(show.run_as_dict(run)) if as_json else show.run(run)
 
 

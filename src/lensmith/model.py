@@ -15,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from lensmith.data.clips import Moving, moving_from_dict
+from lensmith.data.encoding import Encoding, encoding_from_dict
 from lensmith.data.preprocess import from_dict
 from lensmith.data.store import Store
+from lensmith.data.vocabulary import Vocabulary, vocabulary_from_dict
 from lensmith.engines.choose import Chosen
 from lensmith.engines.head import Head, from_tensors
 from lensmith.errors import RunError, UsageError, WeightsError
 from lensmith.tasks.choose import task_from_dict
 from lensmith.tasks.interface import Task
 from lensmith.zoo.base import Base
+from lensmith.zoo.measured import CUTS, Measured
 
 FORMAT = 1
 
@@ -41,19 +45,20 @@ class Model:
     """A trained model, ready to be asked."""
 
     task: Task
-    base: Base
+    base: Base | Measured
     head: Head
     chosen: Chosen
     licence: str
 
     def ask(self, pictures: Iterable[np.ndarray], *, maps: bool = False) -> Iterator[Answer]:
-        """Yield answers batch by batch, in order, for (s, s, 3) uint8 pictures of the model's geometry."""
+        """Yield answers batch by batch, in order, for (s, s, 3) uint8 pictures of the model's geometry, or for
+        what its encoding makes of rows or sentences."""
         for output in self.chosen.engine.run(pictures, maps=maps):
             logits = self.head.logits(output.features)
             yield Answer(self.task.answers(logits), output.features, output.maps)
 
 
-def model_files(task: Task, base: Base, head: Head, chosen: Chosen, licence: str) -> dict[str, bytes]:
+def model_files(task: Task, base: Base | Measured, head: Head, chosen: Chosen, licence: str) -> dict[str, bytes]:
     """Return the files of a model folder by name."""
     from safetensors.numpy import save
 
@@ -96,11 +101,17 @@ def load_model(folder: Path, store: Store, *, engine: str = "", device: str = "a
     return Model(task, base, head, chosen, str(config.get("licence", "")))
 
 
-def _parts(config: dict[str, Any], tensors: dict[str, np.ndarray], outputs: int) -> tuple[Task, Base, dict[str, str]]:
+def _parts(
+    config: dict[str, Any], tensors: dict[str, np.ndarray], outputs: int
+) -> tuple[Task, Base | Measured, dict[str, str]]:
     """Return task, base and the engine of the training; raise one of several errors for what does not fit."""
     task = task_from_dict(config)
     if task.outputs != outputs:
         raise ValueError(f"its {task.kind} needs {task.outputs} outputs, but the head gives {outputs}")
+    trained = {name: str(config["engine"][name]) for name in ("name", "device", "precision")}
+    own = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("base.")}
+    if config["network"] in CUTS:
+        return task, Measured(_read_preprocessing(config["preprocessing"]), str(config["network"]), own), trained
     if config["pool"] not in ("mean", "flatten"):
         raise ValueError(f"pool is {config['pool']!r}")
     base = Base(
@@ -108,11 +119,17 @@ def _parts(config: dict[str, Any], tensors: dict[str, np.ndarray], outputs: int)
         cut=str(config["cut"]),
         pool=config["pool"],
         preprocessing=from_dict(config["preprocessing"]),
-        tensors={name[5:]: tensor for name, tensor in tensors.items() if name.startswith("base.")},
+        tensors=own,
         inputs={name[6:]: array for name, array in tensors.items() if name.startswith("input.")},
     )
-    trained = {name: str(config["engine"][name]) for name in ("name", "device", "precision")}
     return task, base, trained
+
+
+def _read_preprocessing(fields: dict[str, Any]) -> Encoding | Vocabulary | Moving:
+    """Return how what is no picture becomes numbers."""
+    if fields["kind"] == "words":
+        return vocabulary_from_dict(fields)
+    return moving_from_dict(fields) if fields["kind"] == "frames" else encoding_from_dict(fields)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

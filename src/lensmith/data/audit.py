@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lensmith.data.dataset import Dataset
+from lensmith.data.dataset import Dataset, spoken
 from lensmith.data.read import Record
 from lensmith.errors import DataError
 
@@ -126,15 +126,17 @@ def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
     """Return the findings for a data set whose files have been read (`records[i]` belongs to `dataset.paths[i]`)."""
     unreadable = tuple((index, record.reason) for index, record in enumerate(records) if record.reason)
     copies = _copies(records)
-    contradictions = tuple(group for group in copies if not _agree(dataset, group))
+    # Two rows may measure the same and turn out differently; that is chance, not a mistake.
+    rows = dataset.example == "row"
+    contradictions = () if rows else tuple(group for group in copies if not _agree(dataset, group))
     against = set(contradictions)
     leaks = tuple(group for group in copies if group not in against and _leaks(dataset, group))
     left_out = dict(unreadable)
     for group in contradictions:
-        left_out |= dict.fromkeys(group, CONTRADICTIONS[dataset.task][0])
+        left_out |= dict.fromkeys(group, spoken(CONTRADICTIONS[dataset.task][0], dataset.example))
     for group in leaks:
         train = [index for index in group if dataset.given[index] == "train"]
-        left_out |= dict.fromkeys(train, "a copy of it is among the held-out pictures")
+        left_out |= dict.fromkeys(train, spoken("a copy of it is among the held-out pictures", dataset.example))
     keep = np.ones(len(dataset.paths), bool)
     keep[list(left_out)] = False
     sizes = [(record.width, record.height) for record in records if not record.reason]
@@ -146,7 +148,9 @@ def audit(dataset: Dataset, records: Sequence[Record]) -> Findings:
         contradictions=contradictions,
         leaks=leaks,
         left_out=tuple(sorted(left_out.items())),
-        warnings=tuple(_warnings(dataset, keep, contradictions, leaks)),
+        warnings=tuple(
+            spoken(said, dataset.example) for said in _warnings(dataset, keep, copies, contradictions, leaks)
+        ),
         median_size=(round(median(w for w, _ in sizes)), round(median(h for _, h in sizes))) if sizes else (0, 0),
     )
 
@@ -176,10 +180,15 @@ def _leaks(dataset: Dataset, group: Sequence[int]) -> bool:
 def _warnings(
     dataset: Dataset,
     keep: np.ndarray,
+    copies: Sequence[Sequence[int]],
     contradictions: Sequence[Sequence[int]],
     leaks: Sequence[Sequence[int]],
 ) -> list[str]:
-    said = [*dataset.notes, *(_of_numbers if dataset.task == "regression" else _of_classes)(dataset, keep)]
+    said = [
+        *dataset.notes,
+        *_repeated(dataset, copies),
+        *(_of_numbers if dataset.task == "regression" else _of_classes)(dataset, keep),
+    ]
     if contradictions:
         said.append(f"{_pictures(len(contradictions))} {CONTRADICTIONS[dataset.task][1]}")
     if leaks:
@@ -191,6 +200,17 @@ def _warnings(
         lie = "1 picture lies" if len(dataset.without_class) == 1 else f"{len(dataset.without_class)} pictures lie"
         said.append(f"{lie} beside the class folders, in no class.")
     return said
+
+
+def _repeated(dataset: Dataset, copies: Sequence[Sequence[int]]) -> list[str]:
+    """Return what is to be known of rows that are there more than once."""
+    if dataset.example != "row" or not copies:
+        return []
+    more, apart = sum(len(group) - 1 for group in copies), sum(not _agree(dataset, group) for group in copies)
+    differ = f" {apart} of the groups have different values of {dataset.target_name}." if apart else ""
+    return [
+        f"{_number(more, 'row')} repeat another one; equal rows stay in one split, so that the score is honest.{differ}"
+    ]
 
 
 def _of_classes(dataset: Dataset, keep: np.ndarray) -> list[str]:

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lensmith.errors import LensmithError
+
 TASKS = ("classification", "multilabel", "regression")
 SPLITS = ("train", "validation", "test")
 NOT_GIVEN = ""
 MOST_BINS = 10
 PICTURES_A_BIN = 10
+PICTURE = re.compile(r"\b([Pp])icture(s?)\b")
+
+
+def spoken(text: str, example: str) -> str:
+    """Return a sentence that was written for pictures with the word for these examples in it."""
+    if example == "picture":
+        return text
+    return PICTURE.sub(lambda found: (example.capitalize() if found[1] == "P" else example) + found[2], text)
+
+
+@contextmanager
+def said_of(example: str) -> Iterator[None]:
+    """Let errors of the block speak of these examples."""
+    try:
+        yield
+    except LensmithError as error:
+        if spoken(str(error), example) == str(error):
+            raise
+        raise type(error)(spoken(str(error), example)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +56,9 @@ class Dataset:
     target_name: the column that targets come from, "" for folders. table: the file in `root` that lists the
     pictures, "" for folders.
 
+    example: what one of them is called: picture, row, sentence. Of rows and sentences the content stands here itself:
+    `cells[i]` are the texts of example i in `columns`. Then `paths` name the table and the line.
+
     not_pictures: files set aside by name (a folder set aside as a whole ends in a slash). without_class:
     pictures that lie in no class folder. notes: sentences about oddities of the source, for people.
     """
@@ -47,6 +74,9 @@ class Dataset:
     notes: tuple[str, ...] = ()
     target_name: str = ""
     table: str = ""
+    example: str = "picture"
+    columns: tuple[str, ...] = ()
+    cells: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where the fields contradict each other."""
@@ -66,6 +96,8 @@ class Dataset:
             )
         if wrong := self._wrong_values():
             raise ValueError(wrong)
+        if self.cells and len(self.cells) != count:
+            raise ValueError(f"{count} paths and {len(self.cells)} rows of cells; every {self.example} needs its own.")
         if unknown := set(self.given) - {*SPLITS, NOT_GIVEN}:
             raise ValueError(f"given splits {sorted(unknown)}; allowed are {[NOT_GIVEN, *SPLITS]}.")
 

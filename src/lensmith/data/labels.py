@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from lensmith.data.dataset import TASKS
-from lensmith.data.table import Cell
+from lensmith.data.table import NUMBER, Cell
 from lensmith.errors import DataError, UsageError, nearest
 
 AUTO = "auto"
 JOINS = ";"  # several labels in one cell
 MOST_NUMBERS_AS_CLASSES = 20
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 NOT_FINITE = ("nan", "inf", "infinity")
 LARGEST = float(np.finfo(np.float32).max)

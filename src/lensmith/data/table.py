@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",)}  # the first that divid
 DELIMITER_WORDS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 PICTURE_COLUMNS = ("path", "file", "filename", "image", "picture", "img", "name")
 HEADLESS = ("picture", "label")
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 Cell = str | tuple[str, ...]  # "" where there is nothing; a list of a JSON line is a tuple
 
@@ -96,6 +99,8 @@ def _delimited(file: Path, text: str) -> Table:
                 f"such as {delimiter.join((*HEADLESS, 'split'))} above it."
             )
         header = HEADLESS
+    elif _is_nameless(header):
+        header = tuple(str(place) for place in range(1, len(header) + 1))
     else:
         rows = rows[1:]
     for line, row in rows:
@@ -141,6 +146,15 @@ def _rows(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str
             f"{file}, line {line}: the quotes are broken ({error}). A quoted cell begins and ends with a double quote; "
             f"one inside it is written twice."
         ) from None
+
+
+def _is_nameless(first: tuple[str, ...]) -> bool:
+    """Return whether the first line is a row already: it holds a number, and nothing that names a column of pictures.
+
+    A number as the name of a column (a year, say) is read as a row: name it `y2020`.
+    """
+    named = any(cell.casefold() in PICTURE_COLUMNS for cell in first)
+    return not named and any(NUMBER.fullmatch(cell) for cell in first)
 
 
 def _looks_like_a_picture(folder: Path, cell: str) -> bool:

@@ -54,7 +54,7 @@ class WithNormalisation(nn.Module):
     as it is, one that ends in tokens (n, T, F) is averaged.
     """
 
-    def __init__(self, base: nn.Module, normalise: Normalise, pool: str) -> None:
+    def __init__(self, base: nn.Module, normalise: nn.Module, pool: str) -> None:
         super().__init__()
         self.base, self.normalise, self.pool = base, normalise, pool
 

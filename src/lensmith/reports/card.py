@@ -27,13 +27,15 @@ CARD = """\
 | | |
 |---|---|
 | task | {{ task }} |
-| network | {{ recipe.network }} up to `{{ recipe.cut }}`, {{ parameters }} parameters |
+| network | {{ recipe.network }}{{ " up to `" ~ recipe.cut ~ "`" if pictures }}, {{ parameters }} parameters |
 | recipe | {{ recipe.recipe }} |
 {% if trained %}
 | trained | {{ trained }} |
 {% endif %}
 | weights it started from | {{ recipe.weights or "random" }}{{ licence }} |
+{% if pictures %}
 | pictures it sees | {{ size }} x {{ size }} pixels, {{ recipe.resize }}, {{ recipe.interpolation }} |
+{% endif %}
 | {{ measure }} on {{ held_out }} | {{ value }} |
 {% if baseline %}
 | {{ guess }} | {{ baseline }} |
@@ -45,11 +47,16 @@ Nothing in them is executed when they are read.
 
 Use it:
 
-    lensmith predict {{ run }} new.jpg
-    lensmith evaluate {{ run }} other-pictures/
+    lensmith predict {{ run }} {{ "new.jpg" if pictures else "new.csv" }}
+    lensmith evaluate {{ run }} {{ "other-pictures/" if pictures else "others.csv" }}
 
+{% if pictures %}
 It was scored on pictures like those it learned from. On pictures of another kind (another camera, place or season)
 expect less, and measure it with `lensmith evaluate` before you rely on it.
+{% else %}
+It was scored on {{ example }}s like those it learned from. On others (another source, place or season) expect less, and
+measure it with `lensmith evaluate` before you rely on it.
+{% endif %}
 """
 
 
@@ -57,7 +64,7 @@ def model_card(document: Mapping[str, Any], scores: Mapping[str, Any], held_out:
     """Return the text of model/README.md from what run.json and metrics.json hold."""
     lead = lead_of(scores, document.get("task"))
     baseline = measure(scores.get(lead.baseline)).value
-    licence = document["recipe"]["weights_licence"]
+    licence, example = document["recipe"]["weights_licence"], str(document.get("example", "picture"))
     environment = Environment(
         autoescape=False, undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -68,6 +75,8 @@ def model_card(document: Mapping[str, Any], scores: Mapping[str, Any], held_out:
         task=_task(document),
         inside=INSIDE.get(document["task"], INSIDE["classification"]),
         size=document["recipe"]["image_size"],
+        example=example,
+        pictures=example == "picture",
         licence=f", licence {plain(licence)}" if licence else "",
         recipe=document["recipe"],
         trained=_trained(document),
@@ -94,7 +103,9 @@ def _task(document: Mapping[str, Any]) -> str:
     _, several = lead_of({}, document["task"]).groups
     if not several:
         name = plain(target_name(document))
-        return f"{document['task']}, a number for each picture" + (f": `{name}`" if name else "")
+        return f"{document['task']}, a number for each {document.get('example', 'picture')}" + (
+            f": `{name}`" if name else ""
+        )
     shown = ", ".join(f"`{plain(name)}`" for name in classes[:NAMES_SHOWN])
     rest = " and others" if len(classes) > NAMES_SHOWN else ""
     return f"{document['task']}, {len(classes)} {several}: {shown}{rest}"

@@ -26,7 +26,13 @@ QUALITY = 85
 
 
 def write_examples(
-    run: Run, model: Model, root: Path, paths: Sequence[str], targets: np.ndarray, answers: np.ndarray
+    run: Run,
+    model: Model,
+    preprocessing: Preprocessing,
+    root: Path,
+    paths: Sequence[str],
+    targets: np.ndarray,
+    answers: np.ndarray,
 ) -> None:
     """Choose pictures of the held-out split and write them, their maps and figures/pictures.json into the run.
 
@@ -35,7 +41,7 @@ def write_examples(
     task = model.task
     chosen = task.order(targets, answers).chosen(MOST_MISTAKES, MOST_HARD, MOST_TYPICAL)
     with ThreadPoolExecutor(cores()) as pool:
-        seen = pool.map(lambda found: _seen(root / paths[found[1]], model.base.preprocessing), chosen)
+        seen = pool.map(lambda found: _seen(root / paths[found[1]], preprocessing), chosen)
         there = [(*found, squares) for found, squares in zip(chosen, seen, strict=True) if squares is not None]
     places = [index for _, index, _ in there]
     heats = _heats(model, [network for _, _, (network, _) in there], answers[places])

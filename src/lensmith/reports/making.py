@@ -13,7 +13,7 @@ from lensmith.reports import words
 from lensmith.reports.inventory import NONE, counts_of
 from lensmith.reports.leads import lead_in, target_name
 from lensmith.reports.pictures import data_uri
-from lensmith.reports.source import LABELS_JOINED_BY, Source, mapping, number, text
+from lensmith.reports.source import LABELS_JOINED_BY, Source, listing, mapping, number, text
 from lensmith.run import Run
 
 PICTURES_A_KIND, PICTURES_SHOWN, LABELS_A_CARD = 12, 4, 12
@@ -56,6 +56,27 @@ OTHER_KINDS = {
     },
 }
 
+# Settings that say nothing where no pictures are.
+OF_PICTURES = (
+    "weights",
+    "weights_licence",
+    "cut",
+    "unfreeze",
+    "pool",
+    "init",
+    "augment",
+    "mixup",
+    "cutmix",
+    "image_size",
+    "resize",
+    "interpolation",
+    "crop",
+    "preprocessing",
+    "label_smoothing",
+    "ema",
+    "budget",
+)
+
 SHEET_SIDE = 1600  # pixels, the longer side of the sheet of augmented pictures
 
 
@@ -81,7 +102,7 @@ def facts(source: Source) -> list[Values]:
         ("Pictures", "" if used is None else words.count(used), among),
         ("Time", "" if spent is None else words.seconds(spent), _on(cores)),
         ("Network", network, ", ".join(part for part in (library, _trained(source)) if part)),
-        ("Seen at", "" if size is None else f"{size:g} pixels", "the side of a picture"),
+        ("Seen at", "" if not size else f"{size:g} pixels", "the side of a picture"),
     ]
     return [{"name": name, "value": value, "note": note} for name, value, note in rows if value]
 
@@ -97,8 +118,43 @@ def examples(source: Source) -> list[Values]:
         if cards:
             # Where there is nothing else to see, the typical ones are open.
             shown = kind.shown or (0 if found else PICTURES_SHOWN)
-            found.append({"title": title, "meaning": meaning, "shown": cards[:shown], "rest": cards[shown:]})
+            mapped = any(card["map"] for card in cards)
+            parts = {"shown": cards[:shown], "rest": cards[shown:], "mapped": mapped}
+            found.append({"title": title, "meaning": meaning, **parts})
     return found
+
+
+def sentences(source: Source) -> list[Values]:
+    """Kinds of example sentences, each word with how much it spoke for the answer or against it."""
+    found: list[Values] = []
+    lead = lead_in(source).key
+    for kind in KINDS:
+        title, meaning = OTHER_KINDS.get(lead, {}).get(kind.name, (kind.title, kind.meaning))
+        entries = [entry for entry in source.sentences if entry.get("kind") == kind.name]
+        if entries:
+            found.append({"title": title, "meaning": meaning, "shown": [_line(entry) for entry in entries]})
+    return found
+
+
+def _line(entry: Values) -> Values:
+    """Return one example sentence for its template; the weightiest word has `much` 1."""
+    words_in = [(text(word), number(weight) or 0.0) for word, weight in _pairs(entry.get("words"))]
+    most = max((abs(weight) for _, weight in words_in), default=0.0) or 1.0
+    return {
+        "words": [
+            {"text": word, "way": "for" if weight > 0 else "against", "much": abs(weight) / most}
+            for word, weight in words_in
+        ],
+        "target": text(entry.get("target")),
+        "predicted": text(entry.get("predicted")),
+        "right": bool(entry.get("right")),
+        "confidence": number(entry.get("confidence")),
+        "path": text(entry.get("path")),
+    }
+
+
+def _pairs(value: object) -> list[tuple[object, object]]:
+    return [(pair[0], pair[1]) for pair in listing(value) if isinstance(pair, list) and len(pair) == 2]
 
 
 def recipe(source: Source) -> Values | None:
@@ -109,6 +165,8 @@ def recipe(source: Source) -> Values | None:
         settings["weights_licence"] = "not known" if settings.get("weights") else "no weights"
     if not settings and not reasons:
         return None
+    if text(source.run.get("example")) not in ("", "picture"):
+        settings = {name: value for name, value in settings.items() if name not in OF_PICTURES}
     explained = [
         {
             "name": words.label(key),
@@ -153,9 +211,11 @@ def commands(source: Source) -> list[Values]:
     folder = source.folder.resolve()
     run = shlex.quote(str(PurePath(folder.parent.name) / folder.name))
     if source.run.get("status") == "done":
+        pictures = text(source.run.get("example")) in ("", "picture")
+        new, more = ("new.jpg", "folder") if pictures else ("new.csv", "more.csv")
         return [
-            {"text": f"lensmith predict {run} new.jpg", "meaning": "Ask it about a new picture."},
-            {"text": f"lensmith evaluate {run} folder", "meaning": "Score it on other labelled pictures."},
+            {"text": f"lensmith predict {run} {new}", "meaning": "Ask it about a new picture."},
+            {"text": f"lensmith evaluate {run} {more}", "meaning": "Score it on other labelled pictures."},
         ]
     found = []
     if Run(folder).resumable:

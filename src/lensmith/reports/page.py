@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from markupsafe import Markup
 
+from lensmith.data.dataset import spoken
 from lensmith.files import write_atomic, writing
 from lensmith.reports import classes, inventory, learning, making, results, words
 from lensmith.reports.draw import TEMPLATES, draw
 from lensmith.reports.source import Source, read_source, text
 
 NAME = "report.html"
+KEPT = re.compile(r"(<style.*?</style>|<bdi.*?</bdi>|<code.*?</code>|<[^>]*>)", re.DOTALL)
 
 
 def write_report(folder: Path) -> Path:
@@ -51,9 +54,19 @@ def render(source: Source) -> str:
         "measures": results.measures(source),
         "sureness": results.sureness(source),
         "examples": making.examples(source),
+        "sentences": making.sentences(source),
+        "columns": results.columns(source),
         "data": inventory.data(source),
         "recipe": making.recipe(source),
         "environment": making.environment(source),
         "commands": making.commands(source),
     }
-    return str(draw("page.html", values))
+    return _spoken(str(draw("page.html", values)), text(run.get("example")) or "picture")
+
+
+def _spoken(page: str, example: str) -> str:
+    """Return the page with the word for its examples in our own sentences; what is the user's stands in <bdi>."""
+    if example == "picture":
+        return page
+    parts = KEPT.split(page)  # every second part is matched by the pattern
+    return "".join(part if place % 2 else spoken(part, example) for place, part in enumerate(parts))

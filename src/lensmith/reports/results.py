@@ -18,6 +18,7 @@ from lensmith.reports.stages import read_stages
 
 MOST_NUMBER = 1e15  # what lies beyond is no measurement and would break the figures
 WIDE_INTERVAL = 0.10
+COLUMNS_SHOWN = 25
 
 # Metric, its name, what it says, and how it is written: a share of 1, a number in the unit of what is predicted, or
 # a plain number.
@@ -218,3 +219,21 @@ def _wide(lead: Lead, found: Measure) -> bool:
 def _count(scored: Values) -> int | None:
     n = number(scored.get("n"))
     return None if n is None else int(n)
+
+
+def columns(source: Source) -> Values | None:
+    """What the columns of a table count for, the weightiest first; None for other examples."""
+    losses = [entry for entry in source.columns if number(entry.get("mean")) is not None]
+    if not losses:
+        return None
+    lead = lead_in(source)
+    unit = {"accuracy": "Accuracy lost", "mae": "Error added"}.get(lead.key, "Log loss added")
+    shown = losses[:COLUMNS_SHOWN]
+    most = max(number(entry["mean"]) or 0.0 for entry in losses)
+    rows = []
+    for entry in shown:
+        mean = number(entry["mean"]) or 0.0
+        said = words.percent(max(mean, 0.0)) if lead.share else words.quantity(max(mean, 0.0))
+        share = 100 * max(mean, 0.0) / most if most > 0 else 0.0
+        rows.append({"name": text(entry.get("column")), "said": said, "share": share})
+    return {"rows": rows, "unit": unit, "left": len(losses) - len(shown)}

@@ -49,6 +49,8 @@ class Source:
     rates: (learning rate, loss) pairs of the finder. counts: class or label to split to number of pictures, from
     splits.csv. spreads: split to the numbers that were to be told (regression). answers: (true, predicted) numbers of
     the held-out pictures (regression). pictures: the entries of figures/pictures.json.
+    columns: those of figures/columns.json, what the columns of a table count for. sentences: those of
+    figures/sentences.json.
     """
 
     folder: Path
@@ -60,6 +62,8 @@ class Source:
     spreads: dict[str, list[float]] = field(default_factory=dict)
     answers: tuple[tuple[float, float], ...] = ()
     pictures: tuple[dict[str, Any], ...] = ()
+    columns: tuple[dict[str, Any], ...] = ()
+    sentences: tuple[dict[str, Any], ...] = ()
 
     @property
     def held_out(self) -> str:
@@ -97,8 +101,14 @@ def read_source(folder: Path) -> Source:
         counts=_read_counts(folder / "splits.csv", task) if task != "regression" else {},
         spreads=_read_spreads(folder / "splits.csv") if task == "regression" else {},
         answers=tuple(_read_pairs(folder / "predictions.csv", "target", "predicted")) if task == "regression" else (),
-        pictures=tuple(entry for entry in listing(_read_json(folder / "figures" / "pictures.json")) if mapping(entry)),
+        pictures=_entries(folder / "figures" / "pictures.json"),
+        sentences=_entries(folder / "figures" / "sentences.json"),
+        columns=_entries(folder / "figures" / "columns.json"),
     )
+
+
+def _entries(path: Path) -> tuple[dict[str, Any], ...]:
+    return tuple(entry for entry in listing(_read_json(path)) if mapping(entry))
 
 
 def number(value: object) -> float | None:

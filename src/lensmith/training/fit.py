@@ -37,7 +37,8 @@ class FitSettings:
     largest norm of a step's gradient, None for no limit. label_smoothing: the share of a target given to all classes
     alike (Szegedy et al. 2016, section 7). mixing: mixup and cutmix. ema: the decay of averaged weights, 0 for none.
     precision: float32, or bfloat16 where torch's autocast takes it. unit: mean and standard deviation of the targets;
-    the network learns (target - mean) / deviation.
+    the network learns (target - mean) / deviation. max_norm: after a step, what leads to an output from the features is
+    made no longer than this (Hinton et al. 2012, section 2), None for no limit.
     """
 
     stage: str
@@ -56,6 +57,7 @@ class FitSettings:
     ema: float = 0.0
     precision: str = "float32"
     unit: tuple[float, float] = (0.0, 1.0)
+    max_norm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def fit(
     smoothing and mixing, the validation loss does not.
     """
     keep_memory()
-    network = lessons.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = lessons.network.to(settings.device, memory_format=layout(lessons.network))  # type: ignore[call-overload]
     lessons.prepare.to(settings.device)
     optimizer = build_optimizer(settings.optimizer, network, settings.learning_rate, settings.weight_decay)
     average = Average(network, settings.ema) if settings.ema else None
@@ -133,6 +135,12 @@ def fit(
             logits=logits,
             snapshot=lambda number=number: snapshot(number, network, optimizer, average),  # type: ignore[misc]
         )
+
+
+def layout(network: nn.Module) -> torch.memory_format:
+    """Return how weights and maps lie in memory: channels last, which is faster on processors and GPUs alike."""
+    moving = any(tensor.ndim == 5 for tensor in network.parameters())
+    return torch.channels_last_3d if moving else torch.channels_last
 
 
 def evaluate(lessons: Lessons, settings: FitSettings) -> tuple[float, np.ndarray]:
@@ -203,7 +211,8 @@ def train_one_step(
 ) -> tuple[float, np.ndarray, float]:
     """Move the weights by one step; return its loss, the logits (n, k) and the norm of the gradient.
 
-    `place` is (seed, epoch, step), from which dropout and mixing follow.
+    `place` is (seed, epoch, step), from which dropout and mixing follow. What auxiliary heads say is learned from as
+    well, but is no part of the loss that is returned, so that it compares with that of other pictures.
     """
     seed, number, step = place
     torch.manual_seed(counter(seed, "dropout", number, step))
@@ -217,15 +226,22 @@ def train_one_step(
             images, soft_targets(targets, settings.loss, outputs), counted, settings, place
         )
     with _precision(settings):
-        logits = lessons.network(images).float()
-    loss = criterion(settings.loss)(logits, targets, counted, settings.label_smoothing)
+        logits, *others = (answer.float() for answer in lessons.network.every_answer(images))
+    measure = criterion(settings.loss)
+    loss = measure(logits, targets, counted, settings.label_smoothing)
+    beside = [measure(other, targets, counted, settings.label_smoothing) for other in others]
+    total = loss + lessons.network.side_weight * sum(beside) if beside else loss
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    total.backward()  # type: ignore[no-untyped-call]
     gradients = [tensor.grad for tensor in lessons.network.parameters() if tensor.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     if settings.clip is not None:
         nn.utils.clip_grads_with_norm_(lessons.network.parameters(), settings.clip, norm)
     optimizer.step()
+    if settings.max_norm is not None:
+        with torch.no_grad():
+            weight = lessons.network.head[-1].get_parameter("weight")
+            weight.copy_(weight.renorm(2, 0, settings.max_norm))
     return float(loss.detach()), logits.detach().cpu().numpy(), float(norm)
 
 

@@ -1,8 +1,9 @@
 """Training a dense head on stored features, in numpy: an epoch takes milliseconds.
 
-A linear map (or a small dense stack) by Adam on mini-batches with an L2 penalty on the weights, inputs standardised by
-the training split, and targets too where they are numbers; both standardisations are folded into the layers
-afterwards, so the head that is kept takes raw features and answers in the target's own unit.
+A linear map (or a dense stack) by Adam on mini-batches with an L2 penalty on the weights, inputs standardised by the
+training split, and targets too where they are numbers; both standardisations, and batch normalisation where there is
+some, are folded into the layers afterwards, so the head that is kept takes raw features and answers in the target's
+own unit.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 from lensmith.engines.head import Head
 from lensmith.errors import RunError
 from lensmith.reproduce import generator
+from lensmith.training.dense import Stack, drawn, forward
 from lensmith.training.epoch import Epoch
-from lensmith.training.losses import LOSSES, NUMBERS, Loss
+from lensmith.training.losses import LOSSES, NUMBERS
 from lensmith.training.rows import SMALL, Matrix
 
 # Adam: D. Kingma and J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
@@ -39,7 +41,8 @@ Moments = list[tuple[np.ndarray, np.ndarray]]
 class HeadSettings:
     """How a head is trained: `dense` are the widths of its hidden layers, `dropout` the share of them set to zero.
 
-    loss: a name of losses.LOSSES. stage: what the epochs are called in the history.
+    loss: a name of losses.LOSSES. norm: where batch normalisation is, a name of dense.NORMS. scaled: the features come
+    on one scale and are not standardised again. stage: what the epochs are called in the history.
     """
 
     dense: tuple[int, ...]
@@ -49,6 +52,8 @@ class HeadSettings:
     epochs: int
     seed: int
     loss: str = "cross_entropy"
+    norm: str = "none"
+    scaled: bool = False
     stage: str = "features"
 
 
@@ -110,13 +115,15 @@ def fit_head(
     layers of settings. views: returns the (n, F) training features of the augmented pictures of an epoch; the rate then
     falls along half a cosine to zero. resume: the snapshot of an earlier epoch of the same training, to go on from.
     """
-    loss, scale = LOSSES[settings.loss], _scaling(train, settings.loss)
+    loss, scale = LOSSES[settings.loss], _scaling(train, settings)
     x, x_stopping = _Inputs(train, scale), _Inputs(stopping, scale)
     targets, targets_stopping = scale.targets(train.targets), scale.targets(stopping.targets)
     widths = (train.features.shape[1], *settings.dense, outputs)
-    parameters = _initial(widths, settings.seed) if start is None else scale.unfolded(start, widths)
+    dense = drawn(widths, settings.seed) if start is None else scale.unfolded(start, widths)
+    stack = Stack(dense, settings.norm, settings.dropout)
+    parameters = stack.trained
     moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
-    done = 0 if resume is None else _restore(resume, parameters, moments)
+    done = 0 if resume is None else _restore(resume, stack, moments)
     steps = math.ceil(len(train) / settings.batch_size)
     for number in range(done + 1, settings.epochs + 1):
         begun = time.perf_counter()
@@ -129,11 +136,17 @@ def fit_head(
             if views is not None:
                 rate = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / (settings.epochs * steps)))
             noise = generator(settings.seed, "dropout", step) if settings.dense and settings.dropout else None
-            batch = Examples(features, targets[chosen], None if train.weights is None else train.weights[chosen])
-            gradients, sum_of_losses, logits[chosen] = _gradients(parameters, batch, loss, l2, settings.dropout, noise)
+            counted = None if train.weights is None else train.weights[chosen]
+            if stack.norms and len(chosen) == 1 and steps > 1:  # normalisation cannot learn from one row
+                logits[chosen] = forward(stack.folded(), features)
+                continue
+            gradients, sum_of_losses, logits[chosen] = stack.gradients(
+                features, targets[chosen], counted, loss, l2, noise
+            )
             losses += sum_of_losses
             _adam(parameters, gradients, moments, rate, step)
-        answers = x_stopping.answers(parameters)
+        dense = stack.folded()
+        answers = x_stopping.answers(dense)
         stopping_losses, _ = loss(answers, targets_stopping, stopping.weights)
         yield Epoch(
             stage=settings.stage,
@@ -147,9 +160,9 @@ def fit_head(
             gradient=None,
             change=_length([p - b for p, b in zip(parameters, before, strict=True)]) / max(_length(parameters), TINY),
             seconds=time.perf_counter() - begun,
-            state=scale.folded(parameters).tensors(),
+            state=scale.folded(dense).tensors(),
             logits=scale.outputs(answers),
-            snapshot=partial(_snapshot, number, parameters, moments),
+            snapshot=partial(_snapshot, number, stack, moments),
         )
 
 
@@ -232,9 +245,9 @@ class _Inputs:
     def answers(self, parameters: Sequence[np.ndarray]) -> np.ndarray:
         """Return the logits (n, k) of all examples."""
         if self._all is not None:
-            return _forward(parameters, self._all)
+            return forward(parameters, self._all)
         parts = (self._examples.at(places) for places in self._examples.blocks())
-        return np.concatenate([_forward(parameters, self._scale.inputs(part)) for part in parts])
+        return np.concatenate([forward(parameters, self._scale.inputs(part)) for part in parts])
 
 
 def _spread(train: Examples) -> tuple[np.ndarray, np.ndarray]:
@@ -249,65 +262,19 @@ def _spread(train: Examples) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(sum(squares(places) for places in train.blocks()) / np.float32(len(train)))
 
 
-def _scaling(train: Examples, loss: str) -> _Scaling:
-    mean, std = _spread(train)
-    std = np.maximum(std, max(SMALLEST_STD, LEAST_OF_MEDIAN * float(np.median(std))))
+def _scaling(train: Examples, settings: HeadSettings) -> _Scaling:
+    if settings.scaled:
+        mean, std = (make(train.features.shape[1], np.float32) for make in (np.zeros, np.ones))
+    else:
+        mean, std = _spread(train)
+        std = np.maximum(std, max(SMALLEST_STD, LEAST_OF_MEDIAN * float(np.median(std))))
     # 1 / sqrt(F) keeps the logits of a fresh step at the same size whatever the number of features.
     scale = (1 / (std * np.sqrt(len(mean)))).astype(np.float32)
-    if loss not in NUMBERS:
+    if settings.loss not in NUMBERS:
         return _Scaling(mean, scale, 0.0, 1.0, numbers=False)
     numbers = train.targets.astype(np.float64)
     spread = float(numbers.std())
     return _Scaling(mean, scale, float(numbers.mean()), spread if spread > 0 else 1.0, numbers=True)
-
-
-def _initial(widths: Sequence[int], seed: int) -> list[np.ndarray]:
-    """Weights and biases in turn: He's normal for hidden layers (He et al. 2015, eq. 10), zero for the last one."""
-    parameters: list[np.ndarray] = []
-    random = generator(seed, "head")
-    for inputs, hidden in pairwise(widths[:-1]):
-        # The inputs are scaled to a squared length of about one, so fan-in counts for the later layers only.
-        spread = np.sqrt(2.0 / inputs) if parameters else np.sqrt(2.0)
-        parameters.append(random.normal(0, spread, (inputs, hidden)).astype(np.float32))
-        parameters.append(np.zeros(hidden, np.float32))
-    return [*parameters, np.zeros(widths[-2:], np.float32), np.zeros(widths[-1], np.float32)]
-
-
-def _forward(parameters: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
-    for index in range(0, len(parameters) - 2, 2):
-        x = np.maximum(x @ parameters[index] + parameters[index + 1], 0)
-    logits: np.ndarray = x @ parameters[-2] + parameters[-1]
-    return logits
-
-
-def _gradients(
-    parameters: Sequence[np.ndarray],
-    batch: Examples,
-    loss: Loss,
-    l2: float,
-    dropout: float,
-    noise: np.random.Generator | None,
-) -> tuple[list[np.ndarray], float, np.ndarray]:
-    """Return the gradients of one batch, the sum of its losses and its logits."""
-    values, masks = [batch.at(slice(None))], []
-    for index in range(0, len(parameters) - 2, 2):
-        hidden = np.maximum(values[-1] @ parameters[index] + parameters[index + 1], 0)
-        if noise is not None:  # inverted dropout: what is left is made larger, so that prediction needs no change
-            masks.append((noise.random(hidden.shape, np.float32) >= dropout).astype(np.float32) / (1 - dropout))
-            hidden *= masks[-1]
-        values.append(hidden)
-    logits = values[-1] @ parameters[-2] + parameters[-1]
-    losses, error = loss(logits, batch.targets, batch.weights)
-    error = error / len(losses)
-    gradients: list[np.ndarray] = []
-    for layer in range(len(parameters) // 2 - 1, -1, -1):
-        weight = parameters[2 * layer]
-        gradients = [values[layer].T @ error + l2 * weight, error.sum(0), *gradients]
-        if layer:
-            error = (error @ weight.T) * (values[layer] > 0)
-            if masks:
-                error *= masks[layer - 1]
-    return gradients, float(losses.sum()), logits
 
 
 def _adam(
@@ -330,21 +297,23 @@ def _length(arrays: Sequence[np.ndarray]) -> float:
     return math.sqrt(sum(float(np.vdot(array, array)) for array in arrays))
 
 
-def _snapshot(number: int, parameters: Sequence[np.ndarray], moments: Moments) -> dict[str, np.ndarray]:
+def _snapshot(number: int, stack: Stack, moments: Moments) -> dict[str, np.ndarray]:
     """Return copies of all that the next epoch begins with; everything else follows from the settings."""
     found = {"epoch": np.array([number])}
-    for index, (parameter, (first, second)) in enumerate(zip(parameters, moments, strict=True)):
+    for index, (parameter, (first, second)) in enumerate(zip(stack.trained, moments, strict=True)):
         found |= {f"parameter.{index}": parameter.copy(), f"first.{index}": first.copy()}
         found[f"second.{index}"] = second.copy()
-    return found
+    return found | {f"running.{index}": array.copy() for index, array in enumerate(stack.running)}
 
 
-def _restore(snapshot: Mapping[str, np.ndarray], parameters: Sequence[np.ndarray], moments: Moments) -> int:
-    """Fill parameters and moments from a snapshot, in place; return the number of its epoch."""
+def _restore(snapshot: Mapping[str, np.ndarray], stack: Stack, moments: Moments) -> int:
+    """Fill stack and moments from a snapshot, in place; return the number of its epoch."""
     try:
-        for index, (parameter, (first, second)) in enumerate(zip(parameters, moments, strict=True)):
+        for index, (parameter, (first, second)) in enumerate(zip(stack.trained, moments, strict=True)):
             parameter[:] = snapshot[f"parameter.{index}"]
             first[:], second[:] = snapshot[f"first.{index}"], snapshot[f"second.{index}"]
+        for index, array in enumerate(stack.running):
+            array[:] = snapshot[f"running.{index}"]
         return int(snapshot["epoch"][0])
     except (KeyError, ValueError, IndexError) as error:
         raise RunError(f"the checkpoint does not fit this training ({error}). Train again.") from error

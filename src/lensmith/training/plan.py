@@ -17,6 +17,7 @@ from lensmith.errors import UsageError, WeightsError, nearest
 from lensmith.files import write_atomic
 from lensmith.zoo import names, pretrained
 from lensmith.zoo.base import Base, assemble, source_digest
+from lensmith.zoo.catalogue import CLIPS
 from lensmith.zoo.contract import Contract, contract_from_dict
 
 FORMAT = 2
@@ -95,7 +96,7 @@ def plan_pretrained(
     remembered = _remembered(memory, store)
     if remembered is not None:
         return remembered
-    name = names.resolve(network, store.folder)
+    name = _for_pictures(names.resolve(network, store.folder))
     found = pretrained.find_weights(name, weights, store.folder, say=say)
     if found.file is None:
         return found.sentence
@@ -127,7 +128,7 @@ def plan_random(network: str, cut: str | None, image_size: int, store: Store, *,
 
     Raises UsageError for an unknown network or cut, or an impossible size.
     """
-    name = names.resolve(network, store.folder)
+    name = _for_pictures(names.resolve(network, store.folder))
     contract = names.contract(name, store.folder)
     try:
         module, place = assemble(str(name), cut, image_size)
@@ -139,6 +140,16 @@ def plan_random(network: str, cut: str | None, image_size: int, store: Store, *,
     open_statistics = replace(contract, mean=None, std=None)
     tensors = tuple(module.state_dict())
     return Plan(str(name), open_statistics, None, None, place.name, place.shape, image_size, tensors)
+
+
+def _for_pictures(name: names.NetworkName) -> names.NetworkName:
+    """Return the name. Raises UsageError for a network that takes clips."""
+    if name.source == "torchvision" and name.name in CLIPS:
+        raise UsageError(
+            f"network is {str(name)!r}, which takes clips, not pictures. For folders of frames add --frames 16; for "
+            f"pictures try resnet18."
+        )
+    return name
 
 
 def _places(network: str, cut: str, image_size: int) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from typing import Any, get_args
 import numpy as np
 
 from lensmith.data import decode
+from lensmith.data.clips import Moving
 from lensmith.data.dataset import Dataset
+from lensmith.data.encoding import Encoding
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store
+from lensmith.data.vocabulary import Vocabulary
 from lensmith.engines.choose import resolve_device
 from lensmith.errors import UsageError
 from lensmith.training.augmentation import parse, spelled
@@ -22,6 +25,7 @@ from lensmith.training.request import DEFAULT_BUDGET, RecipeName, Request, secon
 
 DEFAULT_PRETRAINED = "torchvision/mobilenet_v2"
 DEFAULT_SCRATCH = "lensmith/convnet/32-64-128/128"
+DROPOUT = 0.5
 L2 = (1e-5, 1e-4, 1e-3)
 DEFAULT_AUGMENTATION = {"features": "none", "frozen": "small-data", "finetune": "small-data", "scratch": "shift"}
 SCRATCH_SIZES = (16, 128)  # smallest and largest side chosen for a network without weights
@@ -31,10 +35,10 @@ SIZES_READ = 200
 HEAD_ONLY = ("optimizer", "weight_decay", "clip", "label_smoothing", "mixup", "cutmix", "ema", "find_rate", "precision")
 UNUSED = {
     "features": (*HEAD_ONLY, "augment", "unfreeze", "init", "preprocess"),
-    "frozen": (*HEAD_ONLY, "unfreeze", "init", "preprocess"),
-    "finetune": ("init", "preprocess"),
-    "auto": ("init", "preprocess"),
-    "scratch": ("unfreeze",),
+    "frozen": (*HEAD_ONLY, "unfreeze", "init", "preprocess", "norm"),
+    "finetune": ("init", "preprocess", "norm"),
+    "auto": ("init", "preprocess", "norm"),
+    "scratch": ("unfreeze", "norm"),
 }
 # How a base is fine-tuned by the number of training pictures: below how many, depth (the share of the base's places
 # that is trained), epochs, pictures a step, rate. LOG.md has the runs behind it.
@@ -59,6 +63,7 @@ class Recipe:
     pool: str
     dense: tuple[int, ...]
     dropout: float
+    norm: str
     init: str
     augment: str
     mixup: float
@@ -98,7 +103,7 @@ class Resolved:
     recipe: Recipe
     plan: Plan
     reasons: dict[str, str]
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | Encoding | Vocabulary | Moving
 
 
 def resolve(request: Request, dataset: Dataset, store: Store, say: Callable[[str], None]) -> Resolved:
@@ -162,6 +167,7 @@ def _open(request: Request, plan: Plan, preprocessing: Preprocessing) -> Recipe:
             "unfreeze": "none",
             "pool": request.pool or (plan.contract.pool if scratch else "mean"),
             "dense": request.dense if request.dense is not None else plan.contract.dense if scratch else (),
+            "dropout": DROPOUT if request.dropout is None else request.dropout,
             "preprocess": preprocessing.kind,
             "image_size": plan.image_size,
             "interpolation": preprocessing.interpolation,

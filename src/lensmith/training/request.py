@@ -11,6 +11,7 @@ from lensmith.data.preprocess import Resize
 from lensmith.engines.choose import DeviceName, EngineName
 from lensmith.errors import UsageError, nearest
 from lensmith.tasks.choose import OUTPUTS
+from lensmith.training.dense import NORMS
 
 RecipeName = Literal["auto", "features", "frozen", "finetune", "scratch"]
 InitName = Literal["default", "uniform", "xavier", "he"]
@@ -35,7 +36,8 @@ class Request:
     unfreeze: str = "auto"
     pool: str | None = None
     dense: tuple[int, ...] | None = None
-    dropout: float = 0.5
+    dropout: float | None = None
+    norm: str = "none"
     init: str = "default"
     output: str = "softmax"
     loss: str | None = None
@@ -44,6 +46,7 @@ class Request:
     cutmix: float = 0.0
     preprocess: str | None = None
     image_size: int | None = None
+    frames: int | None = None
     resize: str = "crop"
     crop: float | None = None
     interpolation: str | None = None
@@ -73,6 +76,7 @@ class Request:
         _one_of("device", self.device, get_args(DeviceName))
         _one_of("resize", self.resize, get_args(Resize))
         _one_of("init", self.init, get_args(InitName))
+        _one_of("norm", self.norm, NORMS)
         _one_of("precision", self.precision, get_args(PrecisionName))
         _one_of("output", self.output, OUTPUTS)
         _one_of("task", self.task, ("auto", *TASKS))
@@ -96,7 +100,7 @@ class Request:
         size, crop, rate, clip = self.image_size, self.crop, self.learning_rate, self.clip
         decay, right, rest = self.weight_decay, self.stop_right, self.stop_rest
         return [
-            ("dropout", self.dropout, "0 to below 1. Try 0.5", 0 <= self.dropout < 1),
+            ("dropout", self.dropout, "0 to below 1. Try 0.5", 0 <= (self.dropout or 0) < 1),
             ("epochs", self.epochs, "1 or more. Try 20", (self.epochs or 0) >= 1),
             ("batch_size", self.batch_size, "2 or more. Try 32", (self.batch_size or 0) >= 2),
             ("learning_rate", rate, "above 0, up to 10. Try 0.001", 0 < (rate or 0) <= 10),
@@ -107,6 +111,7 @@ class Request:
             ("mixup", self.mixup, "0 (off) to 10, the alpha of Beta(alpha, alpha). Try 0.2", 0 <= self.mixup <= 10),
             ("cutmix", self.cutmix, "0 (off) to 10, the alpha of Beta(alpha, alpha). Try 1", 0 <= self.cutmix <= 10),
             ("ema", self.ema, "0 (off) to below 1. Try 0.99", 0 <= self.ema < 1),
+            ("frames", self.frames, "2 to 256. Try 16", 2 <= (self.frames or 0) <= 256),
             ("image_size", size, "1 to 4096. Try 224", 1 <= (size or 0) <= 4096),
             ("patience", self.patience, "1 or more. Try 10", self.patience >= 1),
             ("min_delta", self.min_delta, "0 or more. Try 0.001", self.min_delta >= 0),

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensmith.data.clips import Moving
+from lensmith.data.encoding import Encoding
 from lensmith.data.pixels import Pictures
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store
+from lensmith.data.vocabulary import Vocabulary
 from lensmith.engines.choose import Chosen, resolve_device
 from lensmith.engines.head import from_tensors
 from lensmith.reproduce import counter
@@ -28,6 +31,7 @@ from lensmith.training.plan import Plan
 from lensmith.training.recipe import Recipe
 from lensmith.training.rows import Matrix
 from lensmith.zoo.base import Base, assemble, assemble_top
+from lensmith.zoo.measured import Measured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from lensmith.training.views import Activations, Augmented
     from lensmith.zoo.heads import Classifier
 
+MAX_NORM = 3.0  # of what leads to a class from the text CNN's filters (Kim 2014, section 2.1)
 VIEWS_AT_ONCE = 64  # pictures augmented together while the engine runs those before
 Weights = Mapping[str, np.ndarray]
 Series = list[Generator[Epoch, None, None]]
@@ -57,12 +62,12 @@ class Course:
     train: np.ndarray
     stopping: np.ndarray
     plan: Plan
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | Encoding | Vocabulary | Moving
     inputs: Mapping[str, np.ndarray]
     pixels: Callable[[], Pictures]
     store: Store
     features: Matrix | None = None
-    base: Base | None = None
+    base: Base | Measured | None = None
     chosen: Chosen | None = None
     kept: dict[object, Activations] = field(default_factory=dict)
 
@@ -114,7 +119,7 @@ def finetune_stage(recipe: Recipe, course: Course, kept: Epoch, resume: Weights 
 
 
 def scratch_stage(recipe: Recipe, course: Course, resume: Weights | None = None) -> Series:
-    """Return a series in which a new network is trained."""
+    """Return a series in which a new network is trained, or one with weights that is trained as a whole."""
     import torch
 
     from lensmith.training.fit import fit
@@ -123,8 +128,9 @@ def scratch_stage(recipe: Recipe, course: Course, resume: Weights | None = None)
     lessons = lessons_of(recipe, course)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(counter(recipe.seed, "init"))
-        draw_weights(lessons.network, recipe.init)
-    return [fit(lessons, settings_of(recipe, course, unit_of(course), "scratch"), resume)]
+        if not recipe.weights:
+            draw_weights(lessons.network, recipe.init)
+    return [fit(lessons, settings_of(recipe, course, unit_of(course), recipe.recipe), resume)]
 
 
 def _examples(recipe: Recipe, course: Course) -> tuple[Examples, Examples]:
@@ -156,12 +162,14 @@ def _head_settings(recipe: Recipe, course: Course, stage: str) -> HeadSettings:
         epochs=recipe.epochs,
         seed=recipe.seed,
         loss=course.task.loss,
+        norm=recipe.norm,
+        scaled=isinstance(course.base, Measured),
         stage=stage,
     )
 
 
 def _required(course: Course) -> tuple[Base, Chosen]:
-    assert course.base is not None and course.chosen is not None
+    assert isinstance(course.base, Base) and course.chosen is not None
     return course.base, course.chosen
 
 
@@ -198,13 +206,21 @@ def lessons_of(recipe: Recipe, course: Course) -> Lessons:
     from lensmith.training.fit import Lessons, Positions
     from lensmith.training.views import FromMaps
 
+    if isinstance(course.preprocessing, Vocabulary):
+        from lensmith.training.words import sentence_lessons
+
+        return sentence_lessons(recipe, course, course.preprocessing)
+    if isinstance(course.preprocessing, Moving):
+        from lensmith.training.moving import clip_lessons
+
+        return clip_lessons(recipe, course, course.preprocessing)
     upper = _upper(recipe, course)
+    geometry = course.preprocessing
+    assert isinstance(geometry, Preprocessing)
     return Lessons(
         network=_network(recipe, course, upper),
         views=shown_of(recipe, course) if upper is None else activations_of(recipe, course),
-        prepare=Normalise(course.preprocessing.mean, course.preprocessing.std, course.inputs)
-        if upper is None
-        else FromMaps(),
+        prepare=Normalise(geometry.mean, geometry.std, course.inputs) if upper is None else FromMaps(),
         train=Positions(course.targets, course.train, _counted(recipe, course)),
         stopping=Positions(course.targets, course.stopping),
         watched=course.task.watched,
@@ -248,19 +264,32 @@ def _upper(recipe: Recipe, course: Course) -> nn.Module | None:
 
 
 def _network(recipe: Recipe, course: Course, upper: nn.Module | None) -> Classifier:
-    """Return base and head with weights drawn by the seed; for finetune with the base's weights, what is frozen taken
-    out of training and normalisation folded in."""
+    """Return base and head with weights drawn by the seed, for scratch with the auxiliary heads of the network; for
+    finetune with the base's weights, what is frozen taken out of training and normalisation folded in."""
     import torch
 
     from lensmith.engines.folding import fold_batch_norm
     from lensmith.training.freezing import freeze, frozen_names
     from lensmith.zoo.heads import Classifier
     from lensmith.zoo.pretrained import load_tensors
+    from lensmith.zoo.sides import new_classifier
 
+    features, outputs = course.plan.features(recipe.pool), course.task.outputs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(counter(recipe.seed, "weights"))
+        if recipe.recipe == "scratch":
+            return new_classifier(
+                recipe.network,
+                recipe.cut,
+                recipe.image_size,
+                features,
+                outputs,
+                pool=recipe.pool,
+                dense=recipe.dense,
+                dropout=recipe.dropout,
+                softmax=course.task.loss == "cross_entropy",
+            )
         part = upper if upper is not None else assemble(recipe.network, recipe.cut, recipe.image_size)[0]
-        features, outputs = course.plan.features(recipe.pool), course.task.outputs
         network = Classifier(part, features, outputs, recipe.pool, recipe.dense, recipe.dropout)
     if recipe.recipe == "finetune":
         base, _ = _required(course)
@@ -294,6 +323,7 @@ def settings_of(recipe: Recipe, course: Course, unit: tuple[float, float], stage
         ema=recipe.ema,
         precision=recipe.precision,
         unit=unit,
+        max_norm=MAX_NORM if isinstance(course.preprocessing, Vocabulary) else None,
     )
 
 

@@ -88,13 +88,12 @@ def tested_rates(recipe: Recipe, course: Course) -> RateTest:
 
 def _ready(recipe: Recipe, course: Course) -> tuple[Lessons, FitSettings]:
     """Return what a few steps are taken with, where and how `fit` would take them."""
-    import torch
-
+    from lensmith.training.fit import layout
     from lensmith.training.memory import keep_memory
 
     keep_memory()
     lessons, settings = lessons_of(recipe, course), settings_of(recipe, course, unit_of(course), recipe.recipe)
-    lessons.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lessons.network.to(settings.device, memory_format=layout(lessons.network))  # type: ignore[call-overload]
     lessons.prepare.to(settings.device)
     return lessons, settings
 

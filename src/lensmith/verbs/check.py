@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from lensmith.data.audit import Findings, audit
-from lensmith.data.dataset import Dataset
+from lensmith.data.dataset import Dataset, spoken
+from lensmith.data.measured import records_of
 from lensmith.data.preprocess import Preprocessing
-from lensmith.data.read import Files, read_pictures
+from lensmith.data.read import Files, Record, read_pictures
 from lensmith.data.source import open_data
 from lensmith.data.split import split
 from lensmith.data.store import Store
@@ -64,6 +65,7 @@ class Check:
         return {
             "data": str(self.dataset.source),
             "task": self.dataset.task,
+            "example": self.dataset.example,
             "target": self.dataset.target_name or None,
             "problem": self.problem or None,
             "numbers": asdict(self.spread) if self.spread else None,
@@ -75,12 +77,19 @@ def check(data: str | Path, *, task: str = "auto", target: str | None = None, qu
     """Read every picture of a folder or table and return what was found; nothing is written beside the data.
 
     data: a folder with one sub-folder a class, or train, validation and test folders of such; or a table (.csv, .tsv,
-    .jsonl) of pictures and labels. task: what the table is for: auto, classification, multilabel or regression.
-    target: the column of the table to learn (default: the one named as such, or the only one). quiet: show no
-    progress. Raises DataError where there is nothing to check (an empty folder, one class).
+    .jsonl) of pictures and labels, or of rows to learn from. task: what the table is for: auto, classification,
+    multilabel or regression. target: the column of the table to learn (default: the one named as such, or the only
+    one). quiet: show no progress. Raises DataError where there is nothing to check (an empty folder, one class).
     """
     console, store = Console(quiet), Store()
     dataset = open_data(Path(data).expanduser().resolve(), task=task, target=target)
+    findings = audit(dataset, records_of(dataset) if dataset.cells else _looked_at(dataset, store, console))
+    asked = (*(("--task", task) if task != "auto" else ()), *(("--target", target) if target else ()))
+    return Check(dataset, findings, _problem(dataset, findings), asked)
+
+
+def _looked_at(dataset: Dataset, store: Store, console: Console) -> list[Record]:
+    """Read every picture to its end, and return a record of each."""
     files = Files(dataset.root, dataset.paths, store)
     known = set(files.hashes())
     records = []
@@ -88,9 +97,7 @@ def check(data: str | Path, *, task: str = "auto", target: str | None = None, qu
         for picture in read_pictures(files, TINY, known=known):
             records.append(picture.record)
             advance(len(records))
-    findings = audit(dataset, records)
-    asked = (*(("--task", task) if task != "auto" else ()), *(("--target", target) if target else ()))
-    return Check(dataset, findings, _problem(dataset, findings), asked)
+    return records
 
 
 def _problem(dataset: Dataset, findings: Findings) -> str:
@@ -98,5 +105,5 @@ def _problem(dataset: Dataset, findings: Findings) -> str:
         findings.require_sound(dataset)
         split(dataset, findings, seed=0)
     except DataError as error:
-        return str(error)
+        return spoken(str(error), dataset.example)
     return ""

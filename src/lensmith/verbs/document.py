@@ -26,6 +26,7 @@ def run_document(
         "lensmith": __version__,
         "status": "running",
         "task": dataset.task,
+        "example": dataset.example,
         "metric": course.task.metric,
         "target": dataset.target_name,
         "held_out": splits.held_out,

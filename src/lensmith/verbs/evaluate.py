@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lensmith.data.dataset import Dataset
+from lensmith.data.clips import Moving, read_clips
+from lensmith.data.dataset import Dataset, spoken
+from lensmith.data.measured import records_of
 from lensmith.data.source import open_data
 from lensmith.data.store import Store
 from lensmith.data.table import TABLE_SUFFIXES
@@ -18,6 +20,7 @@ from lensmith.run import Run, open_run
 from lensmith.tasks.interface import Task
 from lensmith.verbs.console import Console
 from lensmith.verbs.score import score_split
+from lensmith.zoo.base import Base
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,17 @@ class Evaluation:
     task: Task
     unreadable: tuple[tuple[str, str], ...]
     seen: int
+    example: str
 
     @property
     def warning(self) -> str:
         """What to know of the score if the model has seen some of these pictures before; empty if it has not."""
         if not self.seen:
             return ""
-        return (
+        return spoken(
             f"{self.seen} of these {len(self.paths)} pictures were used in training, so the score flatters. "
-            f"`lensmith evaluate RUN` without a folder scores the held-out pictures alone."
+            f"`lensmith evaluate RUN` without a folder scores the held-out pictures alone.",
+            self.example,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,24 +89,26 @@ def evaluate(
         dataset = _held_out(found, model, split, store)
     else:
         split, dataset = "new", _new(found, model, Path(data).expanduser().resolve())
-    with console.progress("pictures", len(dataset.paths)) as advance:
+    with console.progress(f"{dataset.example}s", len(dataset.paths)) as advance:
         answers = score_split(model, dataset, np.arange(len(dataset.paths)), store, advance=advance)
     seed = int(found.field("seed"))
     metrics = model.task.score(answers.targets, answers.answers, seed)
     seen = _seen(found, split, answers.sha256)
     # Only pictures that were kept away from training count as never seen.
-    words = split if data is None else "this folder" if seen else "test"
+    place = "this table" if dataset.cells else "this folder"
+    words = split if data is None else place if seen else "test"
     return Evaluation(
         data=str(dataset.source),
         split=split,
         metrics=metrics,
-        verdict=model.task.verdict(metrics, words),
+        verdict=spoken(model.task.verdict(metrics, words), dataset.example),
         paths=answers.paths,
         targets=answers.targets,
         answers=answers.answers,
         task=model.task,
         unreadable=tuple((record.path, record.reason) for record in answers.unreadable),
         seen=seen,
+        example=dataset.example,
     )
 
 
@@ -110,7 +117,8 @@ def _new(run: Run, model: Model, path: Path) -> Dataset:
     listed = path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
     column = str(run.document.get("target", "")) or None
     target = column if listed else None
-    return open_data(path, task=model.task.kind, target=target, classes=model.task.classes)
+    frames = isinstance(model.base.preprocessing, Moving)
+    return open_data(path, task=model.task.kind, target=target, classes=model.task.classes, frames=frames)
 
 
 def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
@@ -123,6 +131,40 @@ def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
     return sum(content in used for content in sha256)
 
 
+def _held_out_clips(model: Model, moving: Moving, root: Path, rows: list[dict[str, str]], split: str) -> Dataset:
+    """Return the held-out clips, which must show what they showed then."""
+    for row, (record, _) in zip(rows, read_clips(root, [row["path"] for row in rows], moving), strict=True):
+        if record.sha256 != row["sha256"]:
+            raise RunError(f"the held-out clip {row['path']} in {root} is gone or has changed. Train again.")
+    return Dataset(
+        root=root,
+        task=model.task.kind,
+        classes=model.task.classes,
+        paths=tuple(row["path"] for row in rows),
+        targets=model.task.targets_of([row["target"] for row in rows]),
+        given=(split,) * len(rows),
+        example="clip",
+    )
+
+
+def _held_out_rows(dataset: Dataset, rows: list[dict[str, str]], split: str) -> Dataset:
+    """Return the held-out rows of the table that was trained on, which must say what they said then."""
+    there = {record.path: (index, record.sha256) for index, record in enumerate(records_of(dataset))}
+    chosen = []
+    for row in rows:
+        index, content = there.get(row["path"], (0, ""))
+        if content != row["sha256"]:
+            raise RunError(f"the held-out row {row['path']} in {dataset.root} has changed since the run. Train again.")
+        chosen.append(index)
+    return replace(
+        dataset,
+        paths=tuple(dataset.paths[index] for index in chosen),
+        targets=dataset.targets[chosen],
+        given=(split,) * len(chosen),
+        cells=tuple(dataset.cells[index] for index in chosen),
+    )
+
+
 def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
     """Return the run's held-out pictures as a data set, after making sure that they are the same files."""
     source = Path(run.field("request")["data"])
@@ -131,6 +173,10 @@ def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
     rows = [row for row in table if row["split"] == split]
     if not rows:
         raise RunError(f"{run.folder / 'splits.csv'} is damaged (it has no rows of {split}). Train again.")
+    if isinstance(model.base.preprocessing, Moving):
+        return _held_out_clips(model, model.base.preprocessing, source, rows, split)
+    if not isinstance(model.base, Base):
+        return _held_out_rows(_new(run, model, source), rows, split)
     for row in rows:
         try:
             same = store.file_sha256(root / row["path"]) == row["sha256"]

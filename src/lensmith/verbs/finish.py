@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import io
 import threading
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from lensmith.data.dataset import Dataset
+import numpy as np
+
+from lensmith.data.clips import Moving
+from lensmith.data.dataset import Dataset, spoken
+from lensmith.data.encoding import Encoding
+from lensmith.data.measured import cells_of
+from lensmith.data.preprocess import Preprocessing
 from lensmith.data.split import Splits
 from lensmith.data.store import Store
+from lensmith.data.vocabulary import Vocabulary
 from lensmith.engines.head import from_tensors
 from lensmith.model import Model, load_model, model_files
 from lensmith.reports import write_report
 from lensmith.reports.card import model_card
 from lensmith.reports.draw import prepare
 from lensmith.reports.examples import write_examples
+from lensmith.reports.reading import write_sentences
+from lensmith.reports.strips import write_strips
 from lensmith.run import Run
+from lensmith.seeing.permutation import column_losses
 from lensmith.training import trials
 from lensmith.training.diagnosis import Point, diagnose
 from lensmith.training.epoch import Epoch
@@ -29,6 +39,7 @@ from lensmith.verbs.console import Stopwatch
 from lensmith.verbs.learning import Learned
 from lensmith.verbs.score import Answers, score_split
 from lensmith.zoo.base import Base
+from lensmith.zoo.measured import Measured
 
 
 def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store, watch: Stopwatch) -> None:
@@ -42,16 +53,19 @@ def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store,
         model, scores, held_out = _score(run, model, dataset, splits, store, resolved.recipe.seed)
     threading.Thread(target=prepare, daemon=True).start()
     with watch.step("pictures"):
-        _write_sheet(run, resolved, course)
-        write_examples(run, model, dataset.root, held_out.paths, held_out.targets, held_out.answers)
-    verdict = [model.task.verdict(scores[splits.held_out], splits.held_out)]
-    if resolved.plan.weights is None and resolved.request.recipe == "auto":
+        if dataset.example == "picture":
+            _write_sheet(run, resolved, course)
+        _show(run, model, dataset, splits.indices(splits.held_out), held_out)
+    verdict = [spoken(model.task.verdict(scores[splits.held_out], splits.held_out), dataset.example)]
+    if dataset.example == "picture" and resolved.plan.weights is None and resolved.request.recipe == "auto":
         verdict.append(resolved.reasons["recipe"])
     kept = learned.epoch
     run.update(
         recipe=_with_found_rate(run.document, kept),
         verdict=verdict,
-        diagnosis=_diagnosis(learned, resolved, course, scores[splits.stopping]),
+        diagnosis=[
+            spoken(said, dataset.example) for said in _diagnosis(learned, resolved, course, scores[splits.stopping])
+        ],
         frozen=_frozen(resolved, course, model, kept),
         result={
             "stage": kept.stage,
@@ -98,7 +112,7 @@ def _diagnosis(learned: Learned, resolved: Resolved, course: Course, scores: dic
 
 def _frozen(resolved: Resolved, course: Course, model: Model, kept: Epoch) -> dict[str, Any] | None:
     """Return what was frozen and the proof that it was: its hash before training, and in the model as it was saved."""
-    if course.base is None:
+    if course.base is None or not course.base.tensors:
         return None
     recipe, before, after = resolved.recipe, course.base.tensors, model.base.tensors
     unfreeze = recipe.unfreeze if kept.stage == "finetune" else "none"
@@ -128,6 +142,32 @@ def _write_sheet(run: Run, resolved: Resolved, course: Course) -> None:
         run.write_bytes("figures/augmented.png", buffer.getvalue())
 
 
+def _show(run: Run, model: Model, dataset: Dataset, chosen: np.ndarray, found: Answers) -> None:
+    """Write examples of the held-out split for the report, and what its answers rest on."""
+    how, answered = model.base.preprocessing, (found.targets, found.answers)
+    match how:
+        case Preprocessing():
+            write_examples(run, model, how, dataset.root, found.paths, *answered)
+        case Moving():
+            write_strips(run, model, how, dataset.root, found.paths, *answered)
+        case Vocabulary():
+            sentences = [sentence for (sentence,) in cells_of(dataset, how.names, chosen.tolist())]
+            write_sentences(run, model, how, found.paths, sentences, *answered)
+        case Encoding():
+            _write_columns(run, model, how, dataset, chosen)
+
+
+def _write_columns(run: Run, model: Model, encoding: Encoding, dataset: Dataset, held_out: np.ndarray) -> None:
+    """Write what each column counts for on the held-out rows, for the report."""
+    features = encoding.encode(cells_of(dataset, encoding.names, held_out.tolist()))
+    targets, task = dataset.targets[held_out], model.task
+    widths = [(column.name, column.width) for column in encoding.columns]
+    losses = column_losses(
+        lambda rows: task.worth(targets, task.answers(model.head.logits(rows))), features, widths, run.field("seed")
+    )
+    run.write_json("figures/columns.json", [asdict(loss) for loss in losses])
+
+
 def _save(run: Run, kept: Epoch, resolved: Resolved, course: Course, store: Store) -> Model:
     """Write the model folder and return the model read back from it: the proof that the save is enough."""
     recipe = resolved.recipe
@@ -136,7 +176,10 @@ def _save(run: Run, kept: Epoch, resolved: Resolved, course: Course, store: Stor
     if tensors or base is None:
         if base is not None:  # of a base that was trained in part the rest is as it came
             tensors = {**base.tensors, **tensors}
-        base = Base(recipe.network, recipe.cut, recipe.pool, course.preprocessing, tensors, course.inputs)
+        if isinstance(course.preprocessing, Preprocessing):
+            base = Base(recipe.network, recipe.cut, recipe.pool, course.preprocessing, tensors, course.inputs)
+        else:
+            base = Measured(course.preprocessing, recipe.network, tensors)
         chosen = None
     chosen = chosen or base.engine(store, engine=recipe.engine, device=recipe.device)
     files = model_files(course.task, base, from_tensors(kept.state), chosen, recipe.weights_licence or "")
@@ -165,7 +208,7 @@ def _score(
     return model, scores, held_out
 
 
-def _size(base: Base) -> int:
+def _size(base: Base | Measured) -> int:
     """Return the number of parameters; counters and running statistics of normalisation layers are none."""
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     return sum(tensor.size for name, tensor in base.tensors.items() if not name.endswith(statistics))

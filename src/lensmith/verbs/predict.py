@@ -11,12 +11,20 @@ from typing import Any
 import numpy as np
 
 from lensmith.data import decode
+from lensmith.data.clips import Moving, clips_in, frames_in, read_clips
+from lensmith.data.encoding import Encoding
+from lensmith.data.measured import unlabelled
+from lensmith.data.preprocess import Preprocessing
 from lensmith.data.read import Files, read_pictures
+from lensmith.data.sentences import read_lines
 from lensmith.data.store import Store
+from lensmith.data.table import TABLE_SUFFIXES, is_file, read_table
+from lensmith.data.vocabulary import Vocabulary
 from lensmith.errors import DataError
-from lensmith.model import load_model
+from lensmith.model import Model, load_model
 from lensmith.run import Run, open_run
 from lensmith.verbs.console import Console
+from lensmith.zoo.measured import Measured
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,9 @@ def predict(
 ) -> list[Prediction]:
     """Return one Prediction a picture, in the order given; folders are searched for pictures, sub-folders too.
 
-    run: a run, its folder, or its name in `out`. pictures: one file or folder, or several. engine: openvino or
+    run: a run, its folder, or its name in `out`. pictures: one file or folder, or several; tables for a run that was
+    trained on rows; tables, text files or sentences for one that was trained on sentences;
+    videos, folders of frames or of clips for one that was trained on clips. engine: openvino or
     torch (default: the one the model was trained with). device: auto, cpu, cuda or mps. out: the folder of runs.
     quiet: show no progress.
 
@@ -70,14 +80,66 @@ def predict(
     DataError if there is nothing to look at.
     """
     found, console, store = open_run(run, Path(out)), Console(quiet), Store()
-    paths = list_pictures([pictures] if isinstance(pictures, str | Path) else pictures)
+    places = [pictures] if isinstance(pictures, str | Path) else pictures
+    # Pictures that are not there are told of before the model is loaded.
+    paths = [] if found.document.get("example", "picture") != "picture" else list_pictures(places)
     model = load_model(found.model_folder, store, engine=engine, device=device)
+    if isinstance(model.base.preprocessing, Moving):
+        return list(_of_clips(model, model.base.preprocessing, places))
+    if isinstance(model.base, Measured):
+        return list(_of_cells(model, model.base.preprocessing, places))
+    return _of_pictures(model, model.base.preprocessing, paths, store, console)
+
+
+def _of_clips(model: Model, moving: Moving, places: Sequence[str | Path]) -> Iterator[Prediction]:
+    """Yield the answer for every clip; a folder without frames of its own is one of clips."""
+    paths = []
+    for place in map(Path, places):
+        alone = not place.is_dir() or frames_in(place)
+        found = [place] if alone else clips_in(place)
+        if not place.exists() or not found:
+            raise DataError(
+                f"there is no clip at {str(place)!r}. Name a video file, or a folder of frames or of clips."
+            )
+        paths += [str(clip) for clip in found]
+    for path, (record, frames) in zip(paths, read_clips(Path(), paths, moving), strict=True):
+        if frames is None:
+            yield Prediction(path, {}, record.reason)
+        else:
+            (answer,) = model.ask([frames])
+            yield Prediction(path, model.task.row(answer.answers[0]))
+
+
+def _of_cells(model: Model, encoding: Encoding | Vocabulary, places: Sequence[str | Path]) -> Iterator[Prediction]:
+    """Yield the answer for every row or sentence, called by its file and line; a sentence may stand for itself."""
+    for place in places:
+        names, cells = _cells(str(place), encoding)
+        found = (row for answer in model.ask(encoding.encode(cells)) for row in answer.answers)
+        for name, answer in zip(names, found, strict=True):
+            yield Prediction(name, model.task.row(answer))
+
+
+def _cells(said: str, encoding: Encoding | Vocabulary) -> tuple[list[str], Sequence[Sequence[str]]]:
+    """Return what the rows or sentences at a place are called, and their cells."""
+    place, sentences = Path(said), isinstance(encoding, Vocabulary)
+    if sentences and place.suffix.lower() not in TABLE_SUFFIXES:
+        if not is_file(place):
+            return [said], [(said,)]
+        lines = [(number, line) for number, line in enumerate(read_lines(place), 1) if line]
+        return [f"{place}:{number}" for number, _ in lines], [(line,) for _, line in lines]
+    table = read_table(place)
+    return [f"{table.file}:{line}" for line in table.lines], unlabelled(table, encoding.names)
+
+
+def _of_pictures(
+    model: Model, preprocessing: Preprocessing, paths: Sequence[str], store: Store, console: Console
+) -> list[Prediction]:
     answers: dict[int, np.ndarray] = {}
     reasons: dict[int, str] = {}
     waiting: list[int] = []
 
     def pixels() -> Iterator[np.ndarray]:
-        read = read_pictures(Files(Path(), paths, store), model.base.preprocessing)
+        read = read_pictures(Files(Path(), paths, store), preprocessing)
         for index, picture in enumerate(read):
             advance(index + 1)
             if picture.pixels is None:

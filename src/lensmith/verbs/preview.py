@@ -40,6 +40,8 @@ def preview(
 
     augmentation = parse(augment)
     dataset = open_data(data, task=task, target=target)
+    if dataset.example != "picture":
+        raise DataError(f"{data} holds {dataset.example}s, and only pictures are augmented.")
     # The draws of a picture follow from its place in the data set, so there is a place for each; memory that is never
     # touched costs nothing.
     pictures = np.zeros((len(dataset), SIDE, SIDE, 3), np.uint8)

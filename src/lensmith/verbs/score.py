@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lensmith.data.dataset import Dataset
-from lensmith.data.read import Files, Record
+from lensmith.data.read import Record
 from lensmith.data.store import Store
 from lensmith.errors import DataError
 from lensmith.model import Model
-from lensmith.training.features import extract
+from lensmith.training.features import features_of
 from lensmith.training.head import Examples
 
 
@@ -37,14 +37,7 @@ def score_split(
 ) -> Answers:
     """Return the model's answers for the chosen positions of a data set; stored features are not made again."""
     paths = [dataset.paths[index] for index in chosen]
-    found = extract(
-        Files(dataset.root, paths, store),
-        model.base.preprocessing,
-        model.base.key,
-        model.chosen.engine,
-        store,
-        advance=advance,
-    )
+    found = features_of(model.base, model.chosen.engine, dataset, chosen, store, advance=advance)
     good = np.array([not record.reason for record in found.records], bool)
     if not good.any():
         first = found.records[0]

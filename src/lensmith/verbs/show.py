@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,9 @@ from lensmith.files import write_atomic, writing
 from lensmith.run import Run
 from lensmith.verbs.check import Check, Spread
 from lensmith.verbs.evaluate import Evaluation
+from lensmith.verbs.networks import Network, facts
 from lensmith.verbs.predict import Prediction
+from lensmith.zoo.papers import PAPER_OF, PAPERS
 
 MOST_ROWS = 20
 LONGEST_BAR = 40
@@ -46,7 +49,7 @@ def run(finished: Run) -> None:
     document = finished.document
     if len(document.get("ladder", {}).get("rows", [])) > 1:
         ladder(document["ladder"], document["metric"])
-    metrics(finished.metrics[document["held_out"]], document["held_out"])
+    metrics(finished.metrics[document["held_out"]], document["held_out"], document.get("example", "picture"))
     print(f"\nreport  {finished.report}")
     print(f"next    lensmith predict {shlex.quote(str(finished.folder))} YOUR-PICTURE.jpg")
 
@@ -54,7 +57,7 @@ def run(finished: Run) -> None:
 def run_as_dict(finished: Run) -> dict[str, Any]:
     """Return what `train --json` prints."""
     document = finished.document
-    kept = ("name", "status", "held_out", "verdict", "diagnosis", "engine", "result", "times", "seed")
+    kept = ("name", "status", "recipe", "held_out", "verdict", "diagnosis", "engine", "result", "times", "seed")
     return {
         "run": str(finished.folder),
         "report": str(finished.report),
@@ -64,10 +67,11 @@ def run_as_dict(finished: Run) -> dict[str, Any]:
     }
 
 
-def metrics(scores: Mapping[str, Any], split: str) -> None:
+def metrics(scores: Mapping[str, Any], split: str, example: str = "picture") -> None:
     """Print the scores of one split with their intervals."""
     known = [(label, scores[key]) for key, label in LABELS.items() if key in scores]
-    print(f"\n{split}, {known[0][1]['n']} pictures              95 % interval")
+    title = f"{split}, {known[0][1]['n']} {example}s"
+    print(f"\n{title:<37}95 % interval")
     for label, interval in known:
         print(f"  {label:<24} {_number(interval['value']):>7}   {_range(interval)}")
 
@@ -88,21 +92,21 @@ def evaluation(found: Evaluation) -> None:
     print(found.verdict)
     if found.seen:
         print(found.warning)
-    metrics(found.metrics, found.split)
+    metrics(found.metrics, found.split, found.example)
     if "per_class" in found.metrics:
-        _per_class(found.metrics["per_class"], found.task.kind)
+        _per_class(found.metrics["per_class"], found.task.kind, found.example)
     for path, reason in found.unreadable:
         print(f"left out: {path}: {reason}")
 
 
-def _per_class(table: Mapping[str, Any], kind: str) -> None:
+def _per_class(table: Mapping[str, Any], kind: str, example: str) -> None:
     columns = ("ap", "precision", "recall", "f1") if kind == "multilabel" else ("precision", "recall", "f1")
     noun = "label" if kind == "multilabel" else "class"
     print(
         f"\n  {noun:<20}" + "".join(f"{name if name not in ('ap', 'f1') else name.upper():>11}" for name in columns),
         end="",
     )
-    print("  pictures")
+    print(f"{f'{example}s':>10}")
     ranked = sorted(table, key=lambda name: table[name]["f1"]["value"] or 0)
     for name in ranked[:MOST_ROWS]:
         row = table[name]
@@ -165,17 +169,18 @@ def check(found: Check) -> None:
     """Print what a check found."""
     report, dataset = found.findings.as_dict(found.dataset), found.dataset
     width, height = report["median_size"]
+    size = f", mostly about {width} x {height} pixels" if width else f" and {len(dataset.columns)} columns"
     what = {
         "classification": f"in {len(dataset.classes)} classes",
         "multilabel": f"with any of {len(dataset.classes)} labels",
         "regression": f"with a number each ({dataset.target_name})",
     }
-    print(f"{report['pictures']} pictures {what[dataset.task]}, mostly about {width} x {height} pixels")
+    print(f"{report['pictures']} {dataset.example}s {what[dataset.task]}{size}")
     print()
     if found.spread is None:
         _counts(dataset)
     else:
-        _spread(found.spread)
+        _spread(found.spread, dataset.example)
     print()
     _listed("cannot be read", [f"{item['path']}: {item['reason']}" for item in report["unreadable"]])
     _listed("exact copies", [" = ".join(group) for group in report["copies"]])
@@ -192,7 +197,7 @@ def check(found: Check) -> None:
 def _counts(dataset: Dataset) -> None:
     counts = dataset.counts()
     splits = [name for name in ("", "train", "validation", "test") if any(name in row for row in counts.values())]
-    print(f"  {dataset.noun:<24}" + "".join(f"{name or 'pictures':>12}" for name in splits))
+    print(f"  {dataset.noun:<24}" + "".join(f"{name or f'{dataset.example}s':>12}" for name in splits))
     for name, row in list(counts.items())[:MOST_ROWS]:
         print(f"  {name[:24]:<24}" + "".join(f"{row.get(split, 0):>12}" for split in splits))
     if len(counts) > MOST_ROWS:
@@ -200,12 +205,53 @@ def _counts(dataset: Dataset) -> None:
         print(f"  and {len(counts) - MOST_ROWS} {more} more")
 
 
-def _spread(spread: Spread) -> None:
+def _spread(spread: Spread, example: str) -> None:
     print(f"  smallest {spread.smallest:g}, median {spread.median:g}, largest {spread.largest:g}\n")
-    print(f"  {'from':>12}{'to':>12}{'pictures':>12}")
+    print(f"  {'from':>12}{'to':>12}{f'{example}s':>12}")
     for (low, high), count in zip(pairwise(spread.edges), spread.counts, strict=True):
         bar = "#" * math.ceil(LONGEST_BAR * count / max(spread.counts))
         print(f"  {low:>12.6g}{high:>12.6g}{count:>12}  {bar}".rstrip())
+
+
+def networks(names: Sequence[str], pattern: str) -> None:
+    """Print the networks of the papers where there is no pattern, else those that match it, one a line."""
+    if not names:
+        print(f"no network matches {pattern!r}")
+    elif pattern:
+        _matching(facts(names))
+    else:
+        _papers({network.name: network for network in facts(PAPER_OF)})
+        more = len(names) - len(PAPER_OF)
+        print(f"\n{more:,} more can be built by name; lensmith networks PATTERN finds them.")
+
+
+def _papers(known: Mapping[str, Network]) -> None:
+    """Print paper by paper, in the order of years; 76 columns are enough."""
+    print(f"{'':<28}{'input':>6}{'parameters':>13}{'multiply-adds':>15}  weights")
+    for paper in PAPERS:
+        print(f"\n{paper.year}  {paper.authors}\n      {paper.idea}")
+        for name, numbers in paper.networks.items():
+            size = f"{numbers.image_size:>6}{numbers.parameters:>13,}{_amount(numbers.multiply_adds):>15}"
+            print(f"      {known[name].bare:<22}{size}  {known[name].licence or '-'}")
+
+
+def _matching(found: Sequence[Network]) -> None:
+    """Print names ready for `--network`, and what is known of each; cut off where a terminal ends."""
+    width = max(len(network.name) for network in found)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = [f"{'network':<{width}}  year  input   parameters  multiply-adds  {'weights':<14}idea"]
+    for network in found:
+        numbers, paper = network.numbers, network.paper
+        size = f"{numbers.parameters:>13,}{_amount(numbers.multiply_adds):>15}" if numbers else " " * 28
+        year, idea = (paper.year, paper.idea) if paper else ("", "")
+        lines.append(f"{network.name:<{width}}  {year:<4}  {network.image_size:>5}{size}  {network.licence:<14}{idea}")
+    print("\n".join(line[:columns].rstrip() for line in lines))
+
+
+def _amount(multiply_adds: int) -> str:
+    """Return three digits and a unit: 0.327 M, 40.6 M, 15.5 G."""
+    scale, unit = (1e9, "G") if multiply_adds >= 1e9 else (1e6, "M")
+    return f"{multiply_adds / scale:.3g} {unit}"
 
 
 def entries(found: Sequence[Entry], *, cleared: bool) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from lensmith.data.audit import Findings, audit, require_enough
-from lensmith.data.dataset import Dataset
+from lensmith.data.dataset import Dataset, said_of
 from lensmith.data.source import open_data
 from lensmith.data.split import Splits, split
 from lensmith.data.store import Store
 from lensmith.errors import RunError, UsageError
 from lensmith.run import Run, create_run, discard, open_run, require_free
 from lensmith.tasks.choose import task_for
+from lensmith.training.others import resolve_clips, resolve_rows, resolve_sentences
 from lensmith.training.recipe import Resolved, resolve, weights_name
 from lensmith.training.request import Request
 from lensmith.training.stages import Course
@@ -27,6 +28,7 @@ from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.document import recipe_document, run_document, split_rows
 from lensmith.verbs.finish import close, finish
 from lensmith.verbs.learning import Place, course_of, read_material, study
+from lensmith.zoo.measured import DENSE, TEXT
 
 SMALL_PICTURES = 64  # pixels; up to here a small network from scratch costs little enough to be worth a try
 
@@ -44,7 +46,8 @@ def train(
     unfreeze: str = "auto",
     pool: str | None = None,
     dense: Sequence[int] | None = None,
-    dropout: float = 0.5,
+    dropout: float | None = None,
+    norm: str = "none",
     init: str = "default",
     output: str = "softmax",
     loss: str | None = None,
@@ -53,6 +56,7 @@ def train(
     cutmix: float = 0.0,
     preprocess: str | None = None,
     image_size: int | None = None,
+    frames: int | None = None,
     resize: str = "crop",
     crop: float | None = None,
     interpolation: str | None = None,
@@ -82,8 +86,8 @@ def train(
     """Train on labelled pictures and return the run.
 
     data: a folder with one sub-folder a class, or train, validation and test folders of such; or a table (.csv, .tsv,
-    .jsonl) of pictures and labels. task: auto, classification, multilabel or regression, and target: the column to
-    learn, both for tables.
+    .jsonl) of pictures and labels, or of rows to learn from. task: auto, classification, multilabel or regression, and
+    target: the column to learn, both for tables.
     network: torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5 or module:factory (default mobilenet_v2).
     weights: auto, none, a published name, or the path of a .safetensors or .pth file.
     recipe: features (a pretrained base runs once, a head is trained), frozen (the same on augmented pictures), finetune
@@ -91,11 +95,14 @@ def train(
     proves better. budget: time for auto, such as 90s, 10m or 1h (default 10m).
     cut: where the base ends (default: its last feature map). unfreeze: auto, all, or the cut after which finetune
     trains the base. pool: mean or flatten. dense: widths of hidden layers of the head (default none with weights).
-    dropout: share dropped in them. init: default, uniform, xavier or he, the first weights of recipe scratch.
+    dropout: share dropped in them (default 0.5, of tables 0.2). norm: none, first, before or after: batch normalisation
+    of the head's inputs, or of its hidden layers before or after their ReLU (recipe features, and tables).
+    init: default, uniform, xavier or he, the first weights of recipe scratch.
     output: softmax, or sigmoid for two classes. loss: mae, mse or huber for numbers (default huber).
     augment: auto, none, shift, small-data, strong, or such a word and changes: small-data,rotation=30,flip=false.
     mixup, cutmix: alpha of Beta(alpha, alpha), 0 for off. preprocess: standardise, channel-mean, mean-image, min-max,
     pca, whiten or zca (recipe scratch; pretrained weights bring their own).
+    frames: how many frames of a clip are seen; given, folders of pictures are clips (default 16 for video files).
     image_size: side in pixels the network sees. resize: crop, squash or pad; crop: the part of the short side kept.
     interpolation: nearest, bilinear, bicubic or lanczos.
     epochs, batch_size, learning_rate, weight_decay: chosen by the recipe where None. find_rate: choose the learning
@@ -127,6 +134,7 @@ def train(
         "pool": pool,
         "dense": tuple(dense) if dense is not None else None,
         "dropout": dropout,
+        "norm": norm,
         "init": init,
         "output": output,
         "loss": loss,
@@ -135,6 +143,7 @@ def train(
         "cutmix": cutmix,
         "preprocess": preprocess,
         "image_size": image_size,
+        "frames": frames,
         "resize": resize,
         "crop": crop,
         "interpolation": interpolation,
@@ -228,14 +237,20 @@ def _train(request: Request, out: Path, name: str | None, run: Run | None, conso
 
 def _prepare(request: Request, store: Store, console: Console, watch: Stopwatch) -> Prepared:
     """Open the data, settle the recipe, read every picture once, and split."""
-    dataset = open_data(request.data, task=request.task, target=request.target)
+    frames = request.frames is not None
+    dataset = open_data(request.data, task=request.task, target=request.target, frames=frames)
+    with said_of(dataset.example):
+        return _prepared(request, dataset, store, console, watch)
+
+
+def _prepared(request: Request, dataset: Dataset, store: Store, console: Console, watch: Stopwatch) -> Prepared:
     require_enough(dataset, np.ones(len(dataset), bool))  # before minutes are spent on reading
     task = task_for(
         dataset.task, dataset.classes, target_name=dataset.target_name, loss=request.loss, output=request.output
     )
-    console.say(f"{len(dataset)} pictures {_of_what(dataset)}")
+    console.say(f"{len(dataset)} {dataset.example}s {_of_what(dataset)}")
     with watch.step("choosing"):
-        resolved = resolve(request, dataset, store, console.say)
+        resolved = _resolved(request, dataset, store, console)
     console.say(_headline(resolved))
     if resolved.recipe.recipe in ("finetune", "scratch"):
         # What will be needed anyway loads while the pictures are read.
@@ -243,9 +258,20 @@ def _prepare(request: Request, store: Store, console: Console, watch: Stopwatch)
     material = read_material(resolved, dataset, store, console, watch)
     findings = audit(dataset, material.records)
     findings.require_sound(dataset)
-    _say_findings(findings, console)
+    _say_findings(findings, dataset, console)
     splits = split(dataset, findings, request.seed)
     return Prepared(resolved, dataset, findings, splits, course_of(resolved, material, dataset, task, splits))
+
+
+def _resolved(request: Request, dataset: Dataset, store: Store, console: Console) -> Resolved:
+    """Return the settled recipe for the examples at hand."""
+    if dataset.example == "row":
+        return resolve_rows(request, dataset)
+    if dataset.example == "sentence":
+        return resolve_sentences(request, dataset)
+    if dataset.example == "clip":
+        return resolve_clips(request, dataset, store, console.say)
+    return resolve(request, dataset, store, console.say)
 
 
 def _study(place: Place, prepared: Prepared, store: Store) -> Run:
@@ -268,7 +294,7 @@ def _study(place: Place, prepared: Prepared, store: Store) -> Run:
 def _learn(place: Place, prepared: Prepared, store: Store) -> Rung:
     """Train by the recipe asked for, or climb the ladder."""
     resolved, course, dataset = prepared.resolved, prepared.course, prepared.dataset
-    if resolved.request.recipe != "auto":
+    if resolved.request.recipe != "auto" or dataset.example != "picture":
         return Rung(resolved.recipe.recipe, resolved, course, study(place, resolved.recipe, course))
 
     def scratch() -> tuple[Resolved, Course]:
@@ -327,6 +353,11 @@ def _found_anywhere(weights: str | Path) -> str:
 
 def _headline(resolved: Resolved) -> str:
     recipe = resolved.recipe
+    if resolved.plan.network == DENSE:
+        hidden = "-".join(map(str, recipe.dense))
+        return f"{f'dense layers of {hidden}' if hidden else 'a linear model'} on the columns, {recipe.preprocess}"
+    if resolved.plan.network == TEXT:
+        return "a text CNN: filters of three, four and five words"
     weights = f"weights {weights_name(recipe.weights)}" if recipe.weights else "random weights"
     name = "auto" if resolved.request.recipe == "auto" else recipe.recipe
     return f"recipe {name}: {recipe.network} up to {recipe.cut}, {weights}, {recipe.image_size} pixels"
@@ -340,9 +371,9 @@ def _why(climbed: Climbed) -> str:
     return f"Of the steps that were tried, {chosen} is the one that proved best. {why}"
 
 
-def _say_findings(findings: Findings, console: Console) -> None:
+def _say_findings(findings: Findings, dataset: Dataset, console: Console) -> None:
     if findings.left_out:
-        console.say(f"left out: {len(findings.left_out)} pictures (the report names them)")
+        console.say(f"left out: {len(findings.left_out)} {dataset.example}s (the report names them)")
     for warning in findings.warnings:
         console.say(warning)
 

@@ -6,31 +6,55 @@ import importlib
 import inspect
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from lensmith.errors import LensmithError, UsageError
+from lensmith.zoo import alexnet, lenet1998, own, zfnet
+from lensmith.zoo.chain import weightless
 from lensmith.zoo.convnet import Convnet
+from lensmith.zoo.googlenet import googlenet2014
+from lensmith.zoo.heads import Classifier
+from lensmith.zoo.inception_v2 import inception_v2
 from lensmith.zoo.lenet import LeNet5
-from lensmith.zoo.names import NetworkName, convnet_widths, look_here
+from lensmith.zoo.names import NetworkName, look_here
+from lensmith.zoo.nin import nin
+from lensmith.zoo.resnet import ResNet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
-def convnet(name: NetworkName, channels: int) -> nn.Module:
+def convnet(name: str, channels: int) -> nn.Module:
     """Build `convnet/32-64-128/128`: its blocks; the dense widths belong to the head."""
-    blocks, _ = convnet_widths(name)
+    blocks, _ = own.convnet_widths(name)
     return Convnet(blocks, channels)
 
 
-def lenet5(name: NetworkName, channels: int) -> nn.Module:
-    """Build the convolutions of LeNet-5."""
-    return LeNet5(channels)
+# From the number of colours to the base; families from their full name too. The keys are those of `own`.
+BUILDERS: dict[str, Callable[[int], nn.Module]] = {
+    "lenet5": LeNet5,
+    "lenet5/1998": lambda channels: lenet1998.LeNet1998(),
+    "alexnet/2012": alexnet.alexnet2012,
+    "zfnet": zfnet.zfnet,
+    "nin": nin,
+    "googlenet/2014": googlenet2014,
+    "inception_v2": inception_v2,
+    **{f"resnet{depth}": partial(ResNet, depth) for depth in own.DEPTHS},
+    **{f"plain{depth}": partial(ResNet, depth, shortcuts=False) for depth in own.DEPTHS},
+}
+FAMILIES: dict[str, Callable[[str, int], nn.Module]] = {"convnet": convnet}
 
-
-BUILDERS: dict[str, Callable[[NetworkName, int], nn.Module]] = {"convnet": convnet, "lenet5": lenet5}
+# What a paper says of the head: how its dense layers begin, or a last layer (inputs, outputs) that stays as it is and
+# gives class scores; None from the latter where it does not fit.
+STARTS: dict[str, Callable[[nn.ModuleList], None]] = {
+    "lensmith/alexnet/2012": alexnet.start_head,
+    "lensmith/zfnet": zfnet.start_head,
+}
+LAST_LAYERS: dict[str, Callable[[int, int], nn.Module | None]] = {"lensmith/lenet5/1998": lenet1998.output_layer}
 
 
 def build(name: NetworkName, *, image_size: int | None = None, channels: int = 3) -> nn.Module:
@@ -42,7 +66,8 @@ def build(name: NetworkName, *, image_size: int | None = None, channels: int = 3
     size is impossible.
     """
     if name.source == "lensmith":
-        return BUILDERS[name.name.split("/")[0]](name, channels)
+        kind = name.name.partition("/")[0]
+        return FAMILIES[kind](name.name, channels) if kind in FAMILIES else BUILDERS[name.name](channels)
     if channels != 3:
         raise UsageError(f"channels is {channels}; {name} takes 3. Only lensmith's own networks take others.")
     if name.source == "torchvision":
@@ -52,13 +77,67 @@ def build(name: NetworkName, *, image_size: int | None = None, channels: int = 3
     return _of_the_user(name.name)
 
 
+def classifier(
+    name: NetworkName,
+    base: nn.Module,
+    features: int,
+    outputs: int,
+    *,
+    pool: str,
+    dense: Sequence[int],
+    dropout: float,
+    softmax: bool,
+    sides: Sequence[nn.Module] = (),
+    side_weight: float = 0.0,
+) -> Classifier:
+    """Return a base of a network with a new head, as the paper of the network would begin it.
+
+    `features` is how many numbers the base gives after pooling. `softmax`: whether the outputs are scores of classes
+    of which one is right. `sides` are auxiliary heads, see `Classifier`.
+    """
+    last = LAST_LAYERS.get(str(name))
+    inputs = dense[-1] if dense else features
+    made = last(inputs, outputs) if last and softmax else None
+    network = Classifier(base, features, outputs, pool, dense, dropout, last=made, sides=sides, side_weight=side_weight)
+    if str(name) in STARTS:
+        STARTS[str(name)](network.head)
+    return network
+
+
+def whole(name: NetworkName, classes: int | None = None, *, channels: int = 3) -> nn.Module:
+    """Return a network with the head it was published with: (N, channels, s, s) -> (N, classes).
+
+    None is the published number of classes, the only one for networks that are not lensmith's own (UsageError).
+    """
+    if name.source != "lensmith":
+        if classes is not None:
+            raise UsageError(f"classes is {classes}; {name} is built with those it was published with. Leave it out.")
+        return build(name, channels=channels)
+    base, there = build(name, channels=channels), own.contract(name.name)
+    blank = torch.zeros(2, channels, there.image_size, there.image_size, device="meta")
+    with torch.no_grad(), torch.device("meta"):
+        found: torch.Tensor = weightless(base).eval()(blank)
+    shape = found.shape[1:]
+    return classifier(
+        name,
+        base,
+        shape.numel() if there.pool == "flatten" else shape[0],
+        own.published_classes(name.name) if classes is None else classes,
+        pool=there.pool,
+        dense=there.dense,
+        dropout=0.5,
+        softmax=True,
+    )
+
+
 def _torchvision(network: str, image_size: int | None) -> nn.Module:
     """Build a torchvision classifier; its vision transformers take the image size as an argument."""
     from torchvision import models
 
     options: dict[str, Any] = {}
     if network in ("googlenet", "inception_v3"):
-        # The auxiliary heads of 2014 only helped training; init_weights draws the paper's truncated normal weights.
+        # Their auxiliary heads are for training alone: `sides` adds them there. init_weights draws the truncated normal
+        # weights they were published with.
         options = {"aux_logits": False, "init_weights": True}
     if image_size and network.startswith("vit_"):
         options = {"image_size": image_size}

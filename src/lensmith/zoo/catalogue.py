@@ -16,7 +16,7 @@ from typing import Any
 from lensmith.files import write_atomic
 from lensmith.zoo.contract import Contract, Published, published_from_dict
 
-FORMAT = 1
+FORMAT = 2
 LIBRARIES = ("torchvision", "timm")
 Entries = Mapping[str, list[dict[str, Any]]]
 
@@ -24,6 +24,7 @@ Entries = Mapping[str, list[dict[str, Any]]]
 # re-normalisation; lensmith builds them without it and states what the weights really want.
 SCALED_TO_ONE = ("googlenet", "inception_v3")
 HALF = (0.5, 0.5, 0.5)
+CLIPS = ("r3d_18", "mc3_18", "r2plus1d_18")  # of its networks for clips, those that are built here
 # torchvision names a licence only where it differs from its own; its weights were trained on ImageNet.
 TORCHVISION_LICENCE = "BSD-3-Clause (trained on ImageNet-1k, whose terms may apply)"
 
@@ -78,7 +79,7 @@ def _read_torchvision() -> dict[str, list[dict[str, Any]]]:
     from torchvision import models
 
     found: dict[str, list[dict[str, Any]]] = {}
-    for network in models.list_models(module=models):
+    for network in (*models.list_models(module=models), *CLIPS):
         weights = models.get_model_weights(network)
         known = sorted(weights, key=lambda entry: entry is not weights.DEFAULT)
         found[network] = [_torchvision_entry(network, entry).as_dict() for entry in known]

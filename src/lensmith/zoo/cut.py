@@ -7,20 +7,18 @@ cut, it is all of the network but its pooling and its class scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from lensmith.errors import UsageError, nearest
+from lensmith.zoo.arithmetic import totals
 from lensmith.zoo.chain import Place, as_found, blank, making_on, weightless
 from lensmith.zoo.record import Untraceable
 from lensmith.zoo.trace import Traced
 from lensmith.zoo.watch import Watched
-
-LARGEST_TRIED = 640
-SIZES_TRIED = 24
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,11 @@ def default_cut(network: nn.Module, image_size: int) -> Cut:
     """Return the cut a base is made at unless told otherwise.
 
     The last map larger than 1x1 before the layer that makes the classes. Where the network goes on with tokens
-    (transformers), the vector that enters that layer; where two class layers read different tokens, the tokens. Raises
-    UsageError if there is no such place.
+    (transformers), the vector that enters that layer; where two class layers read different tokens, the tokens. A
+    network may say otherwise by an attribute `base_ends`, the name of a cut. Raises UsageError if there is no such
+    place.
     """
-    return _cut(_default(_seen(network, image_size).places))
+    return _cut(_default(network, _seen(network, image_size).places))
 
 
 def base(network: nn.Module, cut_name: str | None, image_size: int) -> tuple[nn.Module, Cut]:
@@ -64,10 +63,26 @@ def base(network: nn.Module, cut_name: str | None, image_size: int) -> tuple[nn.
     The base shares the network's tensors; its state has only those it needs, under their original names. None is the
     default cut. Raises UsageError for an unknown cut (naming the nearest) or an impossible image size.
     """
+    found, cut, _ = base_with_sides(network, cut_name, (), image_size)
+    return found, cut
+
+
+def base_with_sides(
+    network: nn.Module, cut_name: str | None, sides: Sequence[str], image_size: int
+) -> tuple[nn.Module, Cut, tuple[Cut, ...]]:
+    """Return what `base` does, and those of the cuts called `sides` that come before it.
+
+    If there are some, the base gives a tuple: the tensor at the cut, then those at `sides`. There are none where the
+    network's code cannot be recorded.
+    """
     seen = _seen(network, image_size)
-    place = _default(seen.places) if cut_name is None else _named(network, seen.places, cut_name)
+    place = _default(network, seen.places) if cut_name is None else _named(network, seen.places, cut_name)
     cut = _cut(place)
-    return seen.base(place, channels_last=cut.channels_last), cut
+    if not isinstance(seen, Traced):
+        return seen.base(place, channels_last=cut.channels_last), cut, ()
+    before = seen.places[: seen.places.index(place)]
+    also = [other for other in before if not set(sides).isdisjoint(other.names)]
+    return seen.base(place, channels_last=cut.channels_last, also=also), cut, tuple(_cut(other) for other in also)
 
 
 def top(network: nn.Module, start: str, end: str, image_size: int) -> nn.Module | None:
@@ -117,30 +132,13 @@ def _run(network: nn.Module, image_size: int) -> None:
 
 
 def _impossible(network: nn.Module, image_size: int, error: Exception) -> UsageError:
-    """Return the error for an image size, with what was seen and the nearest size that works."""
-    said = str(error).strip().partition("\n")[0] or type(error).__name__
-    works = next((size for size in _other_sizes(network, image_size) if _runs(network, size)), None)
-    if works is None:
-        return UsageError(f"the network does not run on pictures of any size tried; at {image_size} it says: {said}")
-    return UsageError(f"image_size is {image_size}; the network cannot take it ({said}). Try {works}.")
-
-
-def _other_sizes(network: nn.Module, image_size: int) -> Iterator[int]:
-    """Yield image sizes to try: what the network says of itself, then multiples of 32, 8 and 14, the nearest first."""
-    published = getattr(network, "pretrained_cfg", None)
-    told = [getattr(network, "image_size", None), published["input_size"][-1] if published else None]
-    yield from (size for size in told if isinstance(size, int))
-    for step in (32, 8, 14):
-        sizes = sorted(range(step, LARGEST_TRIED + 1, step), key=lambda size: abs(size - image_size))
-        yield from sizes[:SIZES_TRIED]
-
-
-def _runs(network: nn.Module, image_size: int) -> bool:
+    """Return the error for an image size: the layer that stops the pictures, and the nearest size that works."""
     try:
-        _run(weightless(network), image_size)
-    except Exception:
-        return False
-    return True
+        totals(network, image_size)
+    except UsageError as told:
+        return told
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    return UsageError(f"image_size is {image_size}; the network cannot take it ({said}). Try another.")
 
 
 def _cut(place: Place) -> Cut:
@@ -158,7 +156,10 @@ def _cut(place: Place) -> Cut:
     )
 
 
-def _default(places: tuple[Place, ...]) -> Place:
+def _default(network: nn.Module, places: tuple[Place, ...]) -> Place:
+    told = getattr(network, "base_ends", None)
+    if isinstance(told, str):
+        return _named(network, places, told)
     before = [place for place in places if not place.after_classes]
     maps = [number for number, place in enumerate(before) if _is_large_map(place) and not place.passed_on]
     if maps and not _works_on_tokens(before[maps[-1] + 1 :]):

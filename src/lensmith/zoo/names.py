@@ -9,17 +9,10 @@ from pathlib import Path
 from typing import Literal, NoReturn, cast
 
 from lensmith.errors import UsageError, nearest
-from lensmith.zoo import catalogue
+from lensmith.zoo import catalogue, own
 from lensmith.zoo.contract import Contract, Published
 
 Source = Literal["torchvision", "timm", "lensmith", "python"]
-OWN = ("convnet", "lenet5")
-CONVNET_BLOCKS, CONVNET_DENSE = (32, 64, 128), (128,)
-LENET_DENSE = (120, 84)
-GRAMMAR = (
-    "Write convnet/WIDTHS or convnet/WIDTHS/DENSE, the widths of the convolution blocks and of the dense layers "
-    "joined by -, for example convnet/32-64-128/128 or convnet/16-32."
-)
 
 
 @dataclass(frozen=True)
@@ -36,10 +29,11 @@ class NetworkName:
 def resolve(name: str, cache: Path | None = None) -> NetworkName:
     """Return the network that `name` means.
 
-    `torchvision/NAME` and `timm/NAME` (timm's `NAME.TAG` too, with the tag of the weights) say where to look;
-    `convnet`, `convnet/32-64/128` and `lenet5` are lensmith's own; `module:factory` is the user's own, imported
-    only when it is built; any other bare name is looked up in torchvision, then in timm. Raises UsageError with the
-    nearest names if there is none. Torch stays unimported where `cache` holds the lists.
+    `torchvision/NAME` and `timm/NAME` (timm's `NAME.TAG` too, with the tag of the weights) say where to look; the
+    names in `own.OWN`, such as `resnet20`, `lenet5/1998` and `convnet/32-64/128`, are lensmith's own;
+    `module:factory` is the user's own, imported only when it is built; any other bare name is looked up in
+    torchvision, then in timm. Raises UsageError with the nearest names if there is none. Torch stays unimported where
+    `cache` holds the lists.
     """
     asked = name.strip()
     if ":" in asked:
@@ -47,7 +41,7 @@ def resolve(name: str, cache: Path | None = None) -> NetworkName:
     source, slash, rest = asked.partition("/")
     if source == "lensmith" and slash:
         return _own(rest)
-    if source in OWN:
+    if own.is_own(asked):
         return _own(asked)
     if source in catalogue.LIBRARIES and slash:
         return _listed(source, rest, cache) or _unknown(asked, cache)
@@ -76,7 +70,7 @@ def known_names(cache: Path | None = None) -> dict[str, list[str]]:
 
     The lists are kept in `cache` for the installed versions; the first call imports both libraries (seconds).
     """
-    return {"lensmith": list(OWN)} | {
+    return {"lensmith": list(own.OWN)} | {
         library: list(catalogue.entries(library, cache)) for library in catalogue.LIBRARIES
     }
 
@@ -84,7 +78,7 @@ def known_names(cache: Path | None = None) -> dict[str, list[str]]:
 def published(name: NetworkName, cache: Path | None = None) -> tuple[Published, ...]:
     """Return the weights known for a network, the default first; always at least one entry, perhaps without a file."""
     if name.source == "lensmith":
-        return (Published("", _own_contract(name)),)
+        return (Published("", own.contract(name.name)),)
     if name.source == "python":
         return (Published("", Contract(image_size=224)),)
     network, _, tag = name.name.partition(".")
@@ -97,16 +91,6 @@ def contract(name: NetworkName, cache: Path | None = None) -> Contract:
     return published(name, cache)[0].contract
 
 
-def convnet_widths(name: NetworkName) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the widths of the blocks and of the dense layers that `lensmith/convnet/32-64-128/128` names."""
-    _, blocks, *dense = name.name.split("/")
-    return _widths(blocks), _widths(dense[0]) if dense else ()
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(width) for width in text.split("-"))
-
-
 def _of_the_user(asked: str) -> NetworkName:
     """Return the name of a factory in the user's code, which is not run here."""
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", asked):
@@ -117,25 +101,8 @@ def _of_the_user(asked: str) -> NetworkName:
 
 
 def _own(asked: str) -> NetworkName:
-    """Return one of lensmith's own networks in full, `convnet` as `convnet/32-64-128/128`."""
-    kind, *parts = asked.split("/")
-    if kind == "lenet5" and not parts:
-        return NetworkName("lensmith", "lenet5")
-    if kind != "convnet":
-        raise UsageError(f"network is {asked!r}; lensmith's own are {' and '.join(OWN)}.{nearest(asked, OWN)}")
-    if not parts:
-        parts = ["-".join(map(str, CONVNET_BLOCKS)), "-".join(map(str, CONVNET_DENSE))]
-    if len(parts) > 2 or not all(re.fullmatch(r"[1-9]\d{0,3}(-[1-9]\d{0,3}){0,11}", part) for part in parts):
-        raise UsageError(f"network is {asked!r}; widths are numbers from 1 to 9999, at most 12 of each. {GRAMMAR}")
-    return NetworkName("lensmith", "/".join([kind, *parts]))
-
-
-def _own_contract(name: NetworkName) -> Contract:
-    """Return the contract of one of lensmith's own: no weights, a flattened map, the dense layers its name gives."""
-    if name.name == "lenet5":
-        return Contract(image_size=32, smallest=16, pool="flatten", dense=LENET_DENSE)
-    blocks, dense = convnet_widths(name)
-    return Contract(image_size=64, smallest=2 ** len(blocks), pool="flatten", dense=dense)
+    """Return one of lensmith's own networks by its full name. Raises UsageError."""
+    return NetworkName("lensmith", own.full_name(asked))
 
 
 def _listed(source: str, asked: str, cache: Path | None) -> NetworkName | None:

@@ -5,7 +5,7 @@ A base holds the network's own layers, so `base.train()`, `base.eval()` and free
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,14 +49,15 @@ class Traced:
         """The places where exactly one tensor crosses, the picture itself left out, in order."""
         return tuple(self._nodes)
 
-    def base(self, place: Place, *, channels_last: bool) -> nn.Module:
+    def base(self, place: Place, *, channels_last: bool, also: Sequence[Place] = ()) -> nn.Module:
         """Return the network up to a place as a module that shares its tensors and their names.
 
-        `channels_last` appends the turn from (N, h, w, C) to (N, C, h, w).
+        `channels_last` appends the turn from (N, h, w, C) to (N, C, h, w). With `also`, places before it, the module
+        gives a tuple: the tensor at the place, then those at the others.
         """
         last = self._nodes[place]
         needed = reached(last, lambda node: node.all_input_nodes)
-        return self._bound(needed, None, last, (False, channels_last))
+        return self._bound(needed, None, last, (False, channels_last), [self._nodes[other] for other in also])
 
     def top(self, start: Place, end: Place, *, turned: tuple[bool, bool]) -> nn.Module | None:
         """Return what lies between two places, as `base` does; None where the upper part looks back before `start`.
@@ -70,7 +71,12 @@ class Traced:
         return self._bound(needed, first, last, turned)
 
     def _bound(
-        self, needed: set[fx.Node], first: fx.Node | None, last: fx.Node, turned: tuple[bool, bool]
+        self,
+        needed: set[fx.Node],
+        first: fx.Node | None,
+        last: fx.Node,
+        turned: tuple[bool, bool],
+        also: Sequence[fx.Node] = (),
     ) -> nn.Module:
         """Return the needed operations as a module; what `first` made is its input, in place of the pictures."""
         graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
@@ -81,7 +87,9 @@ class Traced:
             if node in needed and node is not first:
                 copies[node] = graph.node_copy(node, copies.__getitem__)
         result = copies[last]
-        graph.output(graph.call_method("permute", (result, 0, 3, 1, 2)) if turned[1] else result)
+        if turned[1]:
+            result = graph.call_method("permute", (result, 0, 3, 1, 2))
+        graph.output((result, *(copies[node] for node in also)) if also else result)
         with self._lent(self._network):
             base = fx.GraphModule(self._network, graph, class_name="Base")
         for name in self._recorder.constants:
