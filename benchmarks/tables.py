@@ -83,7 +83,8 @@ def runs(file: Path, target: str, metric: str, seeds: range) -> tuple[dict[str, 
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in seeds:
-            run = lensmith.train(file, target=target, seed=seed, out=Path(folder), quiet=True)
+            task = "regression" if metric == "mae" else "classification"
+            run = lensmith.train(file, target=target, task=task, seed=seed, out=Path(folder), quiet=True)
             for split, found in scores.items():
                 found.append(round(run.metrics[split][metric]["value"], 4))
             seconds.append(run.document["times"]["seconds"])

@@ -129,12 +129,14 @@ FIELDS = [
     ("resnet18", {"layer4.1.add": 435}),
     ("resnet34", {"layer4.2.add": 899}),
     ("resnet50", {"layer4.2.add": 427}),
+    ("inception_v3", {"Mixed_7c.cat_2": 1311}),  # Araujo, Norris and Sim 2019, table 1
 ]
 
 
 @pytest.mark.parametrize(("name", "fields"), FIELDS)
 def test_published_fields(name: str, fields: dict[str, int]) -> None:
-    found = arithmetic(torchvision(name), (3, 224, 224))
+    options = {"init_weights": False} if name == "inception_v3" else {}
+    found = arithmetic(torchvision(name, **options), (3, 224, 224))
     assert {one: layer(found, one).field for one in fields} == {one: (size, size) for one, size in fields.items()}
 
 
@@ -325,6 +327,23 @@ def test_published_totals(name: str, side: int, parameters: int, billions: str) 
     assert f"{found.multiply_adds / 1e9:.3f}" == billions
 
 
+def test_published_fields_and_totals_of_another_library() -> None:
+    """Fields as in Araujo, Norris and Sim 2019, table 1; totals as printed by the library."""
+    import timm
+
+    for name, side, field, parameters, billions in (
+        ("mobilenetv1_100", 224, 315, 4_231_976, "0.569"),
+        ("inception_v4", 299, 2071, 42_679_816, "12.3"),
+        ("inception_resnet_v2", 299, 3039, 55_843_464, "13.2"),
+    ):
+        found = arithmetic(on_meta(lambda name=name: timm.create_model(name)), (3, side, side))  # type: ignore[misc]
+        _, last = found.ends()
+        assert last is not None and last.field == (field, field), name
+        assert found.totals.parameters == parameters
+        digits = len(billions.partition(".")[2])
+        assert f"{found.totals.multiply_adds / 1e9:.{digits}f}" == billions
+
+
 def test_googlenet_with_and_without_the_heads_that_only_help_training() -> None:
     network = torchvision("googlenet", init_weights=False, aux_logits=True)
     found = arithmetic(network, (3, 224, 224))
@@ -462,6 +481,7 @@ def test_what_leaves_torch_is_counted_but_its_field_is_unknown() -> None:
     assert found.totals.multiply_adds == 49 * 4 * 27 + 25 * 2 * 36
     assert layer(found, "first").field == (3, 3)
     assert layer(found, "last").field is None
+    assert found.notes[1] == "Its answer cannot be followed back to the picture."
 
 
 def test_code_without_layers_has_a_row_for_each_operation_that_counts() -> None:
@@ -471,6 +491,59 @@ def test_code_without_layers_has_a_row_for_each_operation_that_counts() -> None:
         ("mul", "multiply", 4),
     ]
     assert found.totals == Totals(116, 49 * 4 * 27)
+
+
+def test_a_map_that_is_written_into_part_by_part_makes_fields_unknown_and_said_so() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            maps = self.first(images)
+            both = torch.zeros_like(maps)
+            both[:, :2], both[:, 2:] = maps[:, 2:], maps[:, :2]
+            return self.last(both)
+
+    found = arithmetic(Halves(), (3, 9, 9))
+    assert [one.field for one in found.layers] == [(3, 3), None]
+    assert "a part of a map written into" in found.notes[0]
+
+
+def test_layers_that_wait_for_their_input_are_shown_one() -> None:
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(2)).train()
+    assert arithmetic(network, (3, 9, 9)).totals == Totals(112 + 8 + 2 * (4 * 49 + 1), 49 * 4 * 27 + 2 * 4 * 49)
+    assert all(part.training for part in network.modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_pictures_have_the_numbers_that_the_weights_have(dtype: torch.dtype) -> None:
+    assert totals(nn.Conv2d(3, 4, 3).to(dtype), 9) == Totals(112, 49 * 4 * 27)
+
+
+def test_weights_made_from_other_weights_are_counted_where_they_are_used() -> None:
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU())
+    found = arithmetic(network, (3, 9, 9))
+    assert [(one.name, one.parameters) for one in found.layers] == [("0", 3 * 4 * 9 + 4 + 4), ("1", 0)]
+
+
+def test_a_recurrent_layer_is_one_row() -> None:
+    class Columns(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.look, self.read = nn.Conv2d(3, 8, 3), nn.LSTM(8, 16, batch_first=True)
+
+        def forward(self, images: Tensor) -> Tensor:
+            answer: Tensor = self.read(self.look(images).mean(2).transpose(1, 2))[0]
+            return answer
+
+    found = arithmetic(Columns(), (3, 9, 9))
+    assert [(one.name, one.kind) for one in found.layers] == [
+        ("look", "conv 3x3"),
+        ("mean", "global mean"),
+        ("read", "LSTM"),
+    ]
+    assert found.layers[-1].multiply_adds == 7 * 4 * 16 * (8 + 16)
 
 
 def test_answers_of_other_kinds_are_fine() -> None:
@@ -536,7 +609,7 @@ def test_a_network_made_for_one_size_says_which() -> None:
 
 
 def test_a_wrong_number_of_channels_is_not_called_a_size() -> None:
-    with pytest.raises(UsageError, match=r"layer 0 cannot take it .*No size tried works with 3 channels"):
+    with pytest.raises(UsageError, match=r"no picture of 3 channels, of any size tried; at 24 layer 0 .*--channels"):
         totals(nn.Sequential(nn.Conv2d(1, 2, 3)), 24)
 
 

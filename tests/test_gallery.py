@@ -282,6 +282,11 @@ def test_pooling_is_ranked_only_where_it_differs() -> None:
     assert apart.headline == "The maximum was right most often, the stride least."
     assert "20.0 points behind" in apart.paragraphs[0] and "up to 2.0 points apart" in apart.paragraphs[0]
     assert "the maximum is the steadiest, the stride minds most" in apart.paragraphs[1]
+    close = pooling.Pooling.said(ways((0.81, 0.80, 0.5), (0.1, 0.11, 0.3)))
+    assert close.headline == "The stride was right least often." and "stride: the stride minds" in close.paragraphs[1]
+    steps = pooling.Pooling.said(ways((0.83, 0.81, 0.79), (0.10, 0.12, 0.135)))
+    assert steps.headline == "The maximum was right more often than the stride."
+    assert "the maximum is steadier than the stride" in steps.paragraphs[1]
     even = pooling.Pooling.said(ways((0.80, 0.81, 0.80), (0.1, 0.1, 0.1)))
     assert "about equally right" in even.headline and "no more than chance makes" in even.paragraphs[0]
     assert "too little of a difference" in even.paragraphs[1]
@@ -327,7 +332,7 @@ def losses(plain: list[float | None], shortcuts: list[float | None], several: tu
         kind: {"parameters": 5000, "rows": rows(), "whole": 0.9, "one": one, "several": [0.8, last]}
         for kind, one, last in zip(residual.KINDS, (plain, shortcuts), several, strict=True)
     }
-    return base(depth=8, classes=10, networks=networks)
+    return base(depth=8, draws=2, classes=10, networks=networks)
 
 
 def test_dropped_blocks_are_told_as_they_were() -> None:

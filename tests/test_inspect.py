@@ -115,6 +115,21 @@ def test_runs_of_rows_and_of_sentences(tmp_path: Path) -> None:
     assert read.arithmetic.layers[-1].whole
 
 
+def test_the_network_of_a_run_of_clips() -> None:
+    from lensmith.data.clips import Moving
+    from lensmith.data.preprocess import Preprocessing
+    from lensmith.zoo.measured import Measured
+    from lensmith.zoo.trained import trained
+
+    moving = Moving(8, Preprocessing(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    network, shape = trained(Measured(moving, "torchvision/r3d_18"), [512, 2])
+    assert shape == (3, 8, 32, 32)
+    found = arithmetic(network, shape)
+    _, last = found.ends()
+    assert last is not None and last.name == "base.layer4.1.add" and last.sides == (1, 2, 2)
+    assert found.layers[-1].made == (2,) and found.layers[-1].whole
+
+
 def test_two_networks_side_by_side() -> None:
     found = lensmith.inspect(WIDE, compare=NARROW)
     assert found.other is not None
@@ -301,7 +316,7 @@ def test_bad_input_is_named(tmp_path: Path, trained: Path, capsys: Capture, here
     )
     refused(front_door(capsys, "inspect", "torchvision/alexnet", "--image-size", "50"), 2, "features.12", "Try 63")
     refused(front_door(capsys, "inspect", "torchvision/alexnet", "--image-size", "0"), 2, "at least 1")
-    refused(front_door(capsys, "inspect", "torchvision/alexnet", "--channels", "1"), 2, "No size tried works with 1")
+    refused(front_door(capsys, "inspect", "torchvision/alexnet", "--channels", "1"), 2, "no picture of 1 channels")
     refused(front_door(capsys, "inspect", "stack:8x8x3/conv3"), 2, "stack:28x28x192/conv1-16/conv5-32")
     refused(front_door(capsys, "inspect", "my_nets_inspected:gray"), 2, "could not be built")
     refused(front_door(capsys, "inspect", "lenet5", "--svg", tmp_path / "no" / "a.svg"), 1, "no folder")

@@ -141,7 +141,7 @@ def test_a_network_without_auxiliary_heads_is_as_it_was() -> None:
 
 def test_googlenet_is_trained_with_them_and_saved_without(make_shapes: Callable[..., Path], tmp_path: Path) -> None:
     run = house.train(
-        make_shapes(each=10),
+        make_shapes(each=6),
         recipe="scratch",
         network="googlenet",
         image_size=64,

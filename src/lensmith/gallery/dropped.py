@@ -37,7 +37,7 @@ class Dropped:
     held_out: int = 400
     size: int = 16
     most: int = 6
-    draws: int = 5
+    draws: int = 8
 
     @property
     def notes(self) -> int:
@@ -55,6 +55,7 @@ class Dropped:
         return {
             **facts(lot, len(KINDS), self.epochs),
             "depth": self.depth,
+            "draws": self.draws,
             "classes": len(lot.classes),
             "networks": found,
         }
@@ -86,7 +87,7 @@ class Dropped:
                 chart(
                     f"one-{kind}",
                     f"Accuracy without a block, {kind}",
-                    [Line("without", _numbered(found["one"]), COLOURS[kind], stem=found["whole"])],
+                    [Line(kind, _numbered(found["one"]), COLOURS[kind], stem=found["whole"])],
                     Scale("block taken out, from the picture up", "count"),
                     Scale("held-out accuracy", "share"),
                     within=[0.0, 1.0],
@@ -130,8 +131,8 @@ class Dropped:
             ),
             Part(
                 "Several at once",
-                "The mean over some random choices of so many blocks. Where no block is left that was trained with its "
-                f"neighbours, a network guesses: 1 of {values['classes']}.",
+                f"The mean over {values['draws']} random choices of so many blocks. Guessing is right in 1 of "
+                f"{values['classes']}.",
                 [Plate("", more)],
             ),
             Part("The numbers", "Held-out accuracy.", [Plate("", table("Both networks", columns, rows))]),

@@ -103,10 +103,12 @@ def points(value: float) -> str:
 
 
 def figure(value: float) -> str:
-    """Return a loss or a ratio with two or three digits that count; one that is infinite in words."""
+    """Return a loss or a ratio with the digits that count, two or three; one that is infinite in words."""
     if not math.isfinite(value):
         return "no number any more"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def small(value: float) -> str:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from lensmith.reproduce import generator
 
-STROKES = 6  # that lie behind a shape
+STROKES = 4  # that lie behind a shape
+TILT = 0.5  # radians that a shape is turned by, either way
 GRAIN = 6.0  # standard deviation of the noise, in grey levels
 LEAST_CONTRAST = 70  # grey levels between a shape and the ground, in every channel
 
@@ -90,7 +91,7 @@ def _fifth(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def shapes(size: int, train: int, held_out: int, seed: int) -> Lot:
-    """Return drawn pictures: one of eight shapes at any place, size and angle, over strokes that mean nothing."""
+    """Return drawn pictures: one of eight shapes, in any colour, somewhere, tilted, over strokes that mean nothing."""
     count, names = train + held_out, tuple(SHAPES)
     targets = generator(seed, "gallery", "shapes").permutation(count) % len(names)
     drawn = [_shape(names[target], generator(seed, "gallery", "shape", n), size) for n, target in enumerate(targets)]
@@ -107,8 +108,8 @@ def _shape(name: str, random: np.random.Generator, size: int) -> np.ndarray:
         along, across = _turned(x - random.uniform(), y - random.uniform(), random)
         stroke = (np.abs(along) < random.uniform(0.06, 0.2)) & (np.abs(across) < random.uniform(0.012, 0.03))
         picture[stroke] = random.uniform(0, 255, 3)
-    reach = random.uniform(0.17, 0.27)
-    u, v = _turned(x - random.uniform(0.28, 0.72), y - random.uniform(0.28, 0.72), random)
+    reach = random.uniform(0.2, 0.3)
+    u, v = _turned(x - random.uniform(0.3, 0.7), y - random.uniform(0.3, 0.7), random, TILT)
     ground = (one + other) / 2
     picture[SHAPES[name](u / reach, v / reach)] = (
         ground + random.uniform(LEAST_CONTRAST, 255 - LEAST_CONTRAST, 3)
@@ -118,9 +119,11 @@ def _shape(name: str, random: np.random.Generator, size: int) -> np.ndarray:
     return pixels
 
 
-def _turned(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return coordinates seen at a random angle."""
-    angle = random.uniform(0, 2 * math.pi)
+def _turned(
+    x: np.ndarray, y: np.ndarray, random: np.random.Generator, most: float = math.pi
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return coordinates turned by a random angle, at most so many radians either way."""
+    angle = random.uniform(-most, most)
     return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
 
 

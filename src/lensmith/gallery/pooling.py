@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from lensmith.zoo.heads import Classifier
 
 WIDTH, STAGES = 12, 3
-TIMES = 2  # how often a map is halved where what is kept is measured
 MEASURED, SHOWN = 200, 4  # pictures
 
 
@@ -33,7 +33,7 @@ class Pooling:
 
     trials: int = 3
     epochs: int = 12
-    train: int = 1200
+    train: int = 2000
     held_out: int = 1000
     size: int = 32
 
@@ -45,13 +45,14 @@ class Pooling:
     def measured(self, seed: int) -> Steps:
         """Train all networks; look at the first map of one of them."""
         lot = shapes(self.size, self.train, self.held_out, seed)
+        way = Way(self.epochs, learning_rate=0.01, optimizer="adamw", weight_decay=0.01)
         found, first = {}, None
         for kind in POOLS:
             trials = []
             for trial in range(self.trials):
                 own = counter(seed, "trial", trial)
                 pupil = network(partial(stack, WIDTH, pool=kind), WIDTH * 2 ** (STAGES - 1), lot, own)
-                rows = yield from learned(pupil, lot, Way(self.epochs, learning_rate=0.05), own, f"{kind}, {trial + 1}")
+                rows = yield from learned(pupil, lot, way, own, f"{kind}, {trial + 1}")
                 trials.append({"rows": rows, "changed": changed(pupil, lot)})
                 first = first or pupil
             found[kind] = {**_size(pupil, self.size), "trials": trials}
@@ -109,7 +110,7 @@ class Pooling:
         return [
             Part(
                 "What is kept",
-                f"A map of the first layer of a trained network, halved {TIMES} times in each way, all on one scale. "
+                "A map of the first layer of a trained network, halved twice in each way, all on one scale. "
                 "Below each: how much of the map's highest value is still there. The maximum keeps the strongest "
                 "answer, wherever in its square it was; the mean keeps the sum; a stride keeps what happens to lie on "
                 "its grid.",
@@ -155,14 +156,14 @@ def _size(pupil: Classifier, size: int) -> Values:
 
 
 def _kept(pupil: Classifier, lot: Lot) -> tuple[Values, Values]:
-    """Return what is kept of peaks and sums over many maps of the first layer, and some of them as pictures."""
+    """Return what two halvings keep of peaks and sums, over many maps of the first layer, and pictures of some."""
     from torch import nn
 
     pictures = lot.pictures[lot.train :][:MEASURED]
     place = next(layer for layer in pupil.base.modules() if isinstance(layer, nn.ReLU))
     found = maps(pupil, lot, pictures, [place])[0]
     small = dict.fromkeys(POOLS, found)
-    for _ in range(TIMES):
+    for _ in range(2):
         small = {kind: halved(values, kind) for kind, values in small.items()}
     alive = found.max((2, 3)) > 0
     kept = {
@@ -185,7 +186,7 @@ def _kept(pupil: Classifier, lot: Lot) -> tuple[Values, Values]:
                 "peaks": {kind: float(values[n, strongest].max()) / peak for kind, values in small.items()},
             }
         )
-    side = found.shape[-1] // 2**TIMES
+    side = found.shape[-1] // 4
     columns = [
         "picture",
         f"map, {found.shape[-1]} x {found.shape[-1]}",
@@ -231,10 +232,23 @@ def _ranked(values: Values) -> list[str]:
 
 
 def _headline(values: Values) -> str:
-    best, _, worst = _ranked(values)
-    if differ(mean_accuracy(values, best), mean_accuracy(values, worst), values["data"]["held_out"]):
-        return f"The {_noun(best)} was right most often, the {_noun(worst)} least."
+    order, n = _ranked(values), values["data"]["held_out"]
+    best, _, worst = (_noun(kind) for kind in order)
+    first, final, apart = _apart([mean_accuracy(values, kind) for kind in order], n)
+    if first and final:
+        return f"The {best} was right most often, the {worst} least."
+    if first or final:
+        return f"The {best} was right most often." if first else f"The {worst} was right least often."
+    if apart:
+        return f"The {best} was right more often than the {worst}."
     return "Maximum, mean and stride were about equally right here; what they keep of a picture is not equal."
+
+
+def _apart(shares: Sequence[float], n: int) -> tuple[bool, bool, bool]:
+    """Return whether of three shares, in their order, the first, the last, and these two stand apart by more than
+    chance."""
+    first, middle, final = shares
+    return differ(first, middle, n), differ(middle, final, n), differ(first, final, n)
 
 
 def _noun(kind: str) -> str:
@@ -267,19 +281,23 @@ def _rightness(values: Values) -> str:
 
 def _keeping(values: Values) -> str:
     kept = values["kept"]
-    few = min(POOLS, key=lambda kind: _changed(values, kind))
-    many = max(POOLS, key=lambda kind: _changed(values, kind))
+    order = sorted(POOLS, key=lambda kind: _changed(values, kind))
+    few, _, many = (_noun(kind) for kind in order)
+    first, final, apart = _apart([_changed(values, kind) for kind in order], values["data"]["held_out"])
     peak = {kind: share(kept[kind]["peak"]) for kind in POOLS}
     said = (
-        f"Halved {TIMES} times, maps of the first layer kept {peak['max']} of their highest value by the maximum, "
+        f"Halved twice, maps of the first layer kept {peak['max']} of their highest value by the maximum, "
         f"{peak['mean']} by the mean and {peak['stride']} by the stride. The sum is what the mean keeps exactly; by "
         f"the stride it was off by {share(kept['stride']['sum_deviation'])} (standard deviation). "
     )
-    low, high = _changed(values, few), _changed(values, many)
     said += (
         f"After a move by one pixel {share(_changed(values, 'max'))} of the answers changed with the maximum, "
         f"{share(_changed(values, 'mean'))} with the mean and {share(_changed(values, 'stride'))} with the stride"
     )
-    if differ(low, high, values["data"]["held_out"]):
-        return f"{said}: the {_noun(few)} is the steadiest, the {_noun(many)} minds most."
+    if first and final:
+        return f"{said}: the {few} is the steadiest, the {many} minds most."
+    if first or final:
+        return f"{said}: the {few} is the steadiest." if first else f"{said}: the {many} minds most."
+    if apart:
+        return f"{said}: the {few} is steadier than the {many}."
     return f"{said}, too little of a difference to call one steadier."

@@ -32,7 +32,7 @@ class Residual:
 
     shallow: int = 20
     deep: int = 56
-    epochs: int = 8
+    epochs: int = 10
     train: int = 1000
     held_out: int = 500
     size: int = 16
@@ -175,7 +175,9 @@ def _loss(values: Values, kind: str, start: str) -> str:
     growth = _growth(values, kind)
     if _hurt(values, kind):
         return f"{said}, {figure(growth)} times as high." if math.isfinite(growth) else f"{said}."
-    return f"{said}, which is lower." if small > MORE * large and small > large + LEAST else f"{said}: about the same."
+    if small > MORE * large and small > large + LEAST:
+        return f"{said}, which is lower."
+    return f"{said}: {'both next to nothing' if max(small, large) < 2 * LEAST else 'about the same'}."
 
 
 def _causes(values: Values) -> str:

@@ -22,7 +22,7 @@ Layers = Sequence[Mapping[str, Any]]
 
 MOST = 18
 """So many boxes are drawn at most: where there are more, those of one module become one."""
-WIDTH, WIDEST, MARGIN, GAP = 1120.0, 1330.0, 84.0, 24.0
+WIDTH, WIDEST, MARGIN, GAP = 1120.0, 1330.0, 84.0, 18.0
 TALLEST, LEAST, COLUMN = 132.0, 12.0, 100.0
 LEAN, RISE = 0.40, 0.26
 """How far a map leans back to the right and upwards, as shares of its height."""
@@ -227,7 +227,7 @@ def placed(found: Mapping[str, Any]) -> dict[str, Any]:
         line["axis"], line["text"] = top + rise, top + rise + fall + 26
         top = line["text"] + 172
     width = max(WIDTH, *(line["end"] for line in lines))
-    return {"lines": lines, "height": top - 28, "width": width, "thumb": THUMB, "network": found["network"]}
+    return {"lines": lines, "height": top - 28, "width": width, "thumb": THUMB, "looks": len(found["shape"]) > 1}
 
 
 def _column(box: Box, found: Mapping[str, Any], largest: int) -> dict[str, Any]:
@@ -240,6 +240,9 @@ def _column(box: Box, found: Mapping[str, Any], largest: int) -> dict[str, Any]:
     else:
         height, depth, lean, rise = LEAST + 1.55 * math.sqrt(min(box.channels, 8192)), 7.0, 0.0, 0.0
     name, what = words.shorten(box.name, MOST_LETTERS), words.shorten(box.what, MOST_LETTERS)
+    sees = field_text(box.last)
+    sees += words.THIN + "px" if sees[:1].isdigit() else ""
+    written = max(len(text) for text in (name, what, box.shape))
     rods = [12 * rod for rod in range(1 if len(box.made) == 1 else min(6, box.made[0]))]
     return {
         "box": box,
@@ -248,12 +251,12 @@ def _column(box: Box, found: Mapping[str, Any], largest: int) -> dict[str, Any]:
         "depth": round(depth, 1),
         "lean": round(lean, 1),
         "rise": round(rise, 1),
-        "width": max(COLUMN, depth + lean, *(LETTER * len(text) for text in (name, what, box.shape))),
+        "width": max(COLUMN, depth + lean, LETTER * written, THUMB + 7 + LETTER * len(sees)),
         "rods": [] if box.sides else rods,
         "name": name,
         "what": what,
         "seen": _seen(box, found["shape"]),
-        "field": field_text(box.last),
+        "field": sees,
         "stride": stride_text(box.last),
         "parameters": share(box.cost("parameters"), found["parameters"]),
         "multiply_adds": share(box.cost("multiply_adds"), found["multiply_adds"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lensmith.reports.diagram import apart, field_text, placed, share, stride_text, style
+from lensmith.reports.diagram import SHOWN, apart, field_text, placed, share, stride_text, style
 from lensmith.reports.draw import draw
 
 
@@ -35,6 +35,7 @@ def _part(found: Mapping[str, Any], letter: str) -> dict[str, Any]:
         "letter": letter,
         "name": found["network"],
         "shape": shape,
+        "noun": SHOWN[len(found["shape"]) - 1],
         "found": found,
         "field": apart(found["receptive_field"] or ()) or "–",
         "stages": stages,

@@ -50,15 +50,17 @@ def diagnose(
     metric: str = "accuracy",
     dead: Mapping[str, float] | None = None,
     gradients: Mapping[str, float] | None = None,
+    pictures: bool = True,
 ) -> list[str]:
     """Return sentences on how training went.
 
     kept: the number of the epoch kept. baseline: the metric of the best constant answer on the validation pictures: the
     share of the commonest class, or the mean error of the median. metric: "accuracy", "f1" or "mae" (smaller is
     better). dead: the share of units of a layer that never fire, by its name (dead.dead_units). gradients: the relative
-    gradient of every layer from the first on (dead.layer_gradients).
+    gradient of every layer from the first on (dead.layer_gradients). pictures: whether that is what was learned from;
+    then larger ones, or another base, may help.
     """
-    view = _View(metric, baseline)
+    view = _View(metric, baseline, pictures)
     best = next(point for point in series if point.number == kept)
     causes = [
         *_too_high(series),
@@ -79,6 +81,7 @@ class _View:
 
     metric: str
     baseline: float
+    pictures: bool = True
 
     @property
     def numbers(self) -> bool:
@@ -113,7 +116,8 @@ def _fitting(series: Sequence[Point], best: Point, view: _View, *, explained: bo
             if view.metric == "accuracy"
             else f"on the pictures it learned from it reaches only {view.words(best.train_metric)}{beside}"
         )
-        advice = "Let it train longer, use a larger network, larger pictures or another base."
+        others = ", larger pictures or another base" if view.pictures else ""
+        advice = f"Let it train longer{',' if others else ', or'} use a larger network{others}."
         said.append(f"Under-fitting: {seen}. {'First mend what is said above.' if explained else advice}")
     if gap >= view.gap:
         said.append(

@@ -106,7 +106,10 @@ def _diagnosis(learned: Learned, resolved: Resolved, course: Course, scores: dic
     )
     epochs = resolved.recipe.epochs if kept.stage == resolved.recipe.recipe else 0
     baseline = float(scores.get(f"baseline_{metric}") or 0.0)
-    said = diagnose(points, kept.number, epochs, baseline, metric=metric, dead=dead, gradients=gradients)
+    pictures = isinstance(course.preprocessing, Preprocessing)
+    said = diagnose(
+        points, kept.number, epochs, baseline, metric=metric, dead=dead, gradients=gradients, pictures=pictures
+    )
     return [learned.warning, *said] if learned.warning else said
 
 

@@ -18,13 +18,6 @@ BAR = 20
 SHOWN = ("a row", "a line", "a picture", "a clip")
 EIGHTHS = " ▏▎▍▌▋▊▉"
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
-FORMULAS = {
-    "output": "output",
-    "parameters": "parameters",
-    "multiply_adds": "multiply-adds",
-    "field": "field",
-    "stride": "stride",
-}
 
 
 @dataclass(frozen=True)
@@ -206,9 +199,8 @@ def _formulas(groups: Sequence[Rows]) -> None:
             if not layer.formulas:
                 continue
             print(f"\n{layer.name}: {layer.kind}, {_by(layer.given)} to {_by(layer.made)}")
-            for key, label in FORMULAS.items():
-                if key in layer.formulas:
-                    print(f"  {label:<14} {layer.formulas[key]}")
+            for name, formula in layer.formulas.items():
+                print(f"  {name.replace('_', '-'):<14} {formula}")
         if group.more:
             names = [_common(block) for block in group.more]
             print(f"\nthe same {len(names)} more times: {names[0]}{f' to {names[-1]}' if len(names) > 1 else ''}")

@@ -51,7 +51,8 @@ def run(finished: Run) -> None:
         ladder(document["ladder"], document["metric"])
     metrics(finished.metrics[document["held_out"]], document["held_out"], document.get("example", "picture"))
     print(f"\nreport  {finished.report}")
-    print(f"next    lensmith predict {shlex.quote(str(finished.folder))} YOUR-PICTURE.jpg")
+    new = {"picture": "YOUR-PICTURE.jpg", "clip": "YOUR-CLIP"}.get(document.get("example", "picture"), "NEW.csv")
+    print(f"next    lensmith predict {shlex.quote(str(finished.folder))} {new}")
 
 
 def run_as_dict(finished: Run) -> dict[str, Any]:

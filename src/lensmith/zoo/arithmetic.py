@@ -7,13 +7,16 @@ what torch.utils.flop_counter calls FLOPs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from lensmith.zoo.chain import device_of, weightless
 from lensmith.zoo.follow import Follower, Visit
@@ -154,8 +157,9 @@ def arithmetic(network: nn.Module, shape: Sequence[int]) -> Arithmetic:
     it does not run: naming the layer, and the size next to it that works.
     """
     require_one_input(network)
+    _settle(network, tuple(shape))
     follower, note = _followed(network, tuple(shape))
-    notes = [*([note] if note else []), *_blind(follower.visits), *_unused(network, follower.used)]
+    notes = [*([note] if note else []), *_blind(follower), *_unused(network, follower.used)]
     layers = tuple(_layer(visit, follower) for visit in follower.visits if _is_shown(visit))
     spent = sum(count(done.terms) for visit in follower.visits for done in visit.steps)
     parameters = sum(weight.numel() for weight in network.parameters())
@@ -177,6 +181,17 @@ def shape_for(network: nn.Module, image_size: int, channels: int | None = None) 
     axes = len(first.kernel_size)
     sides = (FRAMES, image_size, image_size) if axes == 3 else (image_size,) * axes
     return (channels or takes, *sides)
+
+
+def _settle(network: nn.Module, shape: Shape) -> None:
+    """Show a blank picture to layers that wait to see their first input (torch's lazy ones)."""
+    if not any(is_lazy(weight) for weight in network.parameters()):
+        return
+    modes = {part: part.training for part in network.modules()}
+    with suppress(Exception), torch.no_grad():  # whatever is wrong is said when the network is followed
+        network.eval()(torch.zeros(1, *shape))
+    for part, mode in modes.items():
+        part.training = mode
 
 
 def _followed(network: nn.Module, shape: Shape) -> tuple[Follower, str]:
@@ -202,7 +217,7 @@ def _followed(network: nn.Module, shape: Shape) -> tuple[Follower, str]:
 def _is_shown(visit: Visit) -> bool:
     """Return whether a visit is a row: every layer is; between layers, what has weights, work, or joins tensors."""
     if visit.module is not None:
-        return bool(visit.made)
+        return bool(visit.made) and (visit.last is not None or bool(visit.steps))
     done = visit.steps[0]
     joins = done.joins > 1 and (done.name in OPERATIONS or bool(done.terms))
     return bool(done.weights or done.terms or done.window or done.target or joins or done.name in SHOWN)
@@ -256,13 +271,12 @@ def _stage(layer: Layer) -> str:
     return f"{layer.made[0]} tokens" if len(layer.made) == 2 else ""
 
 
-def _blind(visits: Iterable[Visit]) -> list[str]:
+def _blind(follower: Follower) -> list[str]:
     """Say where the receptive fields end."""
-    lost = [(visit.path, done.blind) for visit in visits for done in visit.steps if done.blind]
-    if not lost:
-        return []
-    path, why = lost[0]
-    more = f", and at {len(lost) - 1} more places" if len(lost) > 1 else ""
+    if not follower.blind:
+        return [] if follower.joints else ["Its answer cannot be followed back to the picture."]
+    path, why = follower.blind[0]
+    more = f", and at {len(follower.blind) - 1} more places" if len(follower.blind) > 1 else ""
     return [f"No rule says what is seen behind {path} ({why}){more}: receptive fields from there on are left out."]
 
 

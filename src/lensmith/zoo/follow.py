@@ -42,8 +42,8 @@ class Note:
 class Done:
     """One operation as it ran: shapes with the batch, weights met for the first time, sights before and after.
 
-    `given` are the shapes of what comes from the picture, `terms` the multiply-adds as factors, `joins` is how many
-    tensors from the picture went in, and `blind` says why `after` is None though the sights before were known.
+    `given` are the shapes of what comes from the picture, `terms` the multiply-adds as factors, and `joins` is how many
+    tensors from the picture went in.
     """
 
     name: str
@@ -55,7 +55,6 @@ class Done:
     target: Shape = ()
     before: tuple[Sights, ...] = ()
     after: Sights | None = None
-    blind: str = ""
     joins: int = 1
 
 
@@ -94,9 +93,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.visits: list[Visit] = []
         self.failure: Failure | None = None
         self.joints: frozenset[int] = frozenset()
+        # Where the sights end, and why.
+        self.blind: list[tuple[str, str]] = []
         self._network, self._shape = network, shape
-        self._weights = {id(weight): name for name, weight in network.named_parameters()}
-        self._order = {name: number for number, name in enumerate(self._weights.values())}
+        self._parameters = dict(network.named_parameters())
+        self._weights = {id(weight): name for name, weight in self._parameters.items()}
+        self._order = {name: number for number, name in enumerate(self._parameters)}
         self._open: list[Visit] = []
         self._calls: Counter[str] = Counter()
         # With the tensors themselves, so that no two ever have the same id; weightless ones take no memory.
@@ -117,7 +119,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def run(self) -> None:
         """Run the network once. Raises whatever it raises, with `failure` set where an operation failed."""
         device = device_of(self._network)
-        picture = torch.zeros(1, *self._shape, device=device)
+        picture = blank(self._network, self._shape)
         self._notes[id(picture)] = picture, Note(of_picture(self._shape[1:], begin=2), PICTURE)
         with torch.no_grad(), as_found(self._network), making_on(device), _slow_attention(), self._hooks(), self:
             answer = self._network(picture)
@@ -169,14 +171,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             result = func(*args, **(kwargs or {}))
         except Exception:
-            if self.failure is None:
-                self._fail(name, values, shapes)
+            self._fail(name, values, shapes)
             raise
         made = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
         if made:
-            self._record(
-                Step(name, values, {}, tuple(made[0].shape), self._shape[1:], is_pointwise(func)), shapes, made
-            )
+            step = Step(name, values, {}, tuple(made[0].shape), self._shape[1:], is_pointwise(func))
+            self._record(step, shapes, made)
             if func.overloadpacket.__name__.endswith("_"):
                 self._written(made[0], given)
         return result
@@ -186,7 +186,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = tensors(step.values.values())
         notes = [self._note(tensor) for tensor in given]
         weights = frozenset[str]().union(*(note.weights for note in notes))
-        sources = [note.step for note in notes if note.step is not None]
+        made_anew = step.name.startswith("new_") or step.name.endswith("_like")
+        sources = [] if made_anew else [note.step for note in notes if note.step is not None]
         if not sources:
             # Weights on their way to be used: they are counted where they meet the picture.
             for tensor in made:
@@ -195,22 +196,25 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return
         number = len(self._sources)
         carried = tuple(shape for shape, note in zip(shapes, notes, strict=True) if note.step is not None)
+        fresh = sorted(weights - self._used, key=self._order.__getitem__)
         before, after, blind = self._sights(step, given, notes)
         done = Done(
             step.name,
             carried or shapes,
             step.output,
-            tuple((name, self._shape_of(name)) for name in sorted(weights - self._used, key=self._order.__getitem__)),
+            tuple((name, tuple(self._parameters[name].shape)) for name in fresh),
             products(step),
             window_of(step),
             tuple(step.values.get("output_size") or ()),
             before,
             after,
-            blind,
             len(set(sources)),
         )
         self._used |= weights
-        self._visit(done).last = number
+        visit = self._visit(done)
+        visit.last = number
+        if blind:
+            self.blind.append((visit.path, blind))
         self._sources[number] = sources or [PICTURE]
         if sources:
             for tensor in made:
@@ -242,8 +246,11 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         others = [one for one in given if one is not tensor and self._note(one).step is not None]
         if whole is not None and others:
             note = self._note(tensor)
-            same = whole.shape == tensor.shape
-            self._notes[id(whole)] = whole, note if same else Note(None, note.step, note.weights)
+            if whole.shape != tensor.shape:
+                place = self._open[-1].path if self._open else "the network"
+                self.blind.append((place, "a part of a map written into"))
+                note = Note(None, note.step, note.weights)
+            self._notes[id(whole)] = whole, note
 
     def _visit(self, done: Done) -> Visit:
         """Return the visit that an operation belongs to: the open layer, or one of its own."""
@@ -275,9 +282,6 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Note(weights=frozenset({name}))
         return self._notes.get(id(tensor), (tensor, Note()))[1]
 
-    def _shape_of(self, name: str) -> Shape:
-        return tuple(self._network.get_parameter(name).shape)
-
 
 def is_layer(part: nn.Module) -> bool:
     """Return whether a module is one layer: it has no others inside, or is one of torch's with weights of its own."""
@@ -287,6 +291,12 @@ def is_layer(part: nn.Module) -> bool:
         kind.__module__.startswith("torch.nn.modules.") and kind is not nn.Module for kind in type(part).__mro__
     )
     return of_torch and bool(part._parameters)
+
+
+def blank(network: nn.Module, shape: Shape) -> Tensor:
+    """Return a blank picture (1, *shape) on the network's device, of the kind of numbers it works with."""
+    kinds = (weight.dtype for weight in network.parameters() if weight.is_floating_point())
+    return torch.zeros(1, *shape, device=device_of(network), dtype=next(kinds, torch.float32))
 
 
 @contextmanager

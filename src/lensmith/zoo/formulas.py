@@ -19,6 +19,7 @@ KINDS = {
     "LocalResponseNorm": "local response norm",
     "Dropout": "dropout",
     "Embedding": "embedding",
+    **{name: name for name in ("LSTM", "GRU", "RNN")},
     "Flatten": "flatten",
     "Identity": "identity",
 }

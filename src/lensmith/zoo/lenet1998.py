@@ -128,7 +128,9 @@ class SparseConvolution(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the sixteen maps."""
-        return torch.cat([self.three(maps[:, THREES]), self.four(maps[:, FOURS]), self.all(maps)], 1)
+        each = maps.chunk(6, dim=1)
+        three, four = (torch.cat([each[number] for number in read], 1) for read in (THREES, FOURS))
+        return torch.cat([self.three(three), self.four(four), self.all(maps)], 1)
 
 
 def output_layer(inputs: int, outputs: int) -> Fixed | None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from lensmith.errors import UsageError
 from lensmith.zoo.chain import as_found, device_of, making_on, weightless
-from lensmith.zoo.follow import Failure
+from lensmith.zoo.follow import Failure, blank
 from lensmith.zoo.sight import Shape
 from lensmith.zoo.steps import Window
 
@@ -42,7 +42,7 @@ def runs(network: nn.Module, shape: Shape) -> bool:
     device = device_of(network)
     try:
         with torch.no_grad(), as_found(network), making_on(device):
-            network(torch.zeros(1, *shape, device=device))
+            network(blank(network, shape))
     except Exception:
         return False
     return True
@@ -54,7 +54,13 @@ def impossible(network: nn.Module, shape: Shape, error: Exception, failure: Fail
     if len(shape) == 1:
         return UsageError(f"the network was given {shape[0]} numbers; {why}.")
     asked = " x ".join(map(str, shape[1:])) if len(set(shape[1:])) > 1 else str(shape[-1])
-    return UsageError(f"image_size is {asked}; {why}. {_advice(network, shape)}")
+    advice = _advice(network, shape)
+    if not advice:
+        return UsageError(
+            f"the network takes no picture of {shape[0]} channels, of any size tried; at {asked} {why}. "
+            "Check --channels, and the code of the network."
+        )
+    return UsageError(f"image_size is {asked}; {why}. {advice}")
 
 
 def _shrunk(failure: Failure | None) -> str:
@@ -83,11 +89,11 @@ def _said(error: Exception, failure: Failure | None) -> str:
 
 
 def _advice(network: nn.Module, shape: Shape) -> str:
-    """Return what to do: the smallest size above that works, else the nearest below, else nothing helps."""
+    """Return what to do: the smallest size above that works, else the nearest below; empty where nothing helps."""
     try:
         twin = weightless(network)
     except Exception:
-        return "It could not be tried with other sizes."
+        return ""
     side = max(shape[1:])
     for size in _tried(side):
         if not runs(twin, _square(shape, size)):
@@ -95,7 +101,7 @@ def _advice(network: nn.Module, shape: Shape) -> str:
         if size < side:
             return f"Try {size}."
         return f"Try {_smallest(twin, shape, side, size)}, the smallest that works."
-    return f"No size tried works with {shape[0]} channels; check the number of channels and the code of the network."
+    return ""
 
 
 def _tried(side: int) -> Iterator[int]:
