@@ -37,6 +37,7 @@ ROOMS = (
     "gallery",
     "verbs",
     "web",
+    "flags",
     "cli",
     "__main__",
 )

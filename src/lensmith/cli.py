@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import lensmith
+from lensmith import flags
 from lensmith.errors import LensmithError
 
 app = typer.Typer(
@@ -24,16 +25,6 @@ app = typer.Typer(
     help="Point it at a folder of pictures: get a vision model that works, and a report that shows why.",
     epilog="Begin with: lensmith demo. Then: lensmith train YOUR-FOLDER.",
 )
-
-Data = Annotated[
-    Path, typer.Argument(help="A folder with one sub-folder a class (or train, validation, test of such), or a table.")
-]
-RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or the name of a run in --out.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Out = Annotated[Path, typer.Option(help="The folder of runs.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Engine = Annotated[str, typer.Option(help="auto, openvino or torch.")]
 
 
 def main() -> None:
@@ -77,11 +68,11 @@ def options(
 
 @app.command(epilog="Example: lensmith check photos/ --json")
 def check(
-    data: Data,
+    data: flags.Data,
     task: Annotated[str, typer.Option(help="For tables: auto, classification, multilabel or regression.")] = "auto",
     target: Annotated[str | None, typer.Option(help="The column of a table to learn.")] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """What is in a folder or a table of pictures, and what is wrong with it."""
     from lensmith.verbs import show
@@ -97,95 +88,55 @@ def check(
     "lensmith train --resume first"
 )
 def train(
-    data: Annotated[
-        Path | None, typer.Argument(help="A folder with one sub-folder a class, or a .csv, .tsv or .jsonl of pictures.")
-    ] = None,
-    task: Annotated[str, typer.Option(help="auto, classification, multilabel or regression (tables).")] = "auto",
-    target: Annotated[
-        str | None, typer.Option(help="The column of a table to learn. [label, class, target, ...]")
-    ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(help="A name that lensmith networks lists, convnet/WIDTHS/DENSE, module:factory. [mobilenet_v2]"),
-    ] = None,
-    weights: Annotated[
-        str, typer.Option(help="auto, none, a published name, or a .safetensors or .pth file.")
-    ] = "auto",
-    recipe: Annotated[
-        str, typer.Option(help="features, frozen, finetune, scratch, or auto: in turn, while one proves better.")
-    ] = "auto",
-    budget: Annotated[str | None, typer.Option(help="Time for recipe auto: 90s, 10m, 1h. [10m]")] = None,
-    cut: Annotated[str | None, typer.Option(help="Where the base ends. [its last feature map]")] = None,
-    unfreeze: Annotated[str, typer.Option(help="The cut after which finetune trains the base, or all.")] = "auto",
-    pool: Annotated[str | None, typer.Option(help="How a map becomes features: mean or flatten.")] = None,
-    dense: Annotated[
-        str | None, typer.Option(help="Hidden layers of the head: 256, 256-128, or none.", metavar="WIDTHS")
-    ] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Share dropped in the hidden layers. [0.5, of tables 0.2]")
-    ] = None,
-    norm: Annotated[
-        str, typer.Option(help="Batch normalisation in the head: none, first, before or after (the ReLU).")
-    ] = "none",
-    init: Annotated[str, typer.Option(help="First weights from scratch: default, uniform, xavier or he.")] = "default",
-    output: Annotated[str, typer.Option(help="softmax, or sigmoid for two classes.")] = "softmax",
-    loss: Annotated[str | None, typer.Option(help="For numbers: mae, mse or huber. [huber]")] = None,
-    augment: Annotated[
-        str, typer.Option(help="none, shift, small-data, strong, and changes: small-data,rotation=30,flip=false.")
-    ] = "auto",
-    mixup: Annotated[float, typer.Option(help="Alpha of mixup, 0 for off.")] = 0.0,
-    cutmix: Annotated[float, typer.Option(help="Alpha of CutMix, 0 for off.")] = 0.0,
-    preprocess: Annotated[
-        str | None,
-        typer.Option(
-            help="standardise, channel-mean, mean-image, min-max, pca, whiten or zca. [as the weights expect]"
-        ),
-    ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels that the network sees.")] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="Frames seen of a clip; given, folders of pictures are clips. [16]")
-    ] = None,
-    resize: Annotated[str, typer.Option(help="crop, squash or pad.")] = "crop",
-    crop: Annotated[
-        float | None, typer.Option(help="Part of the short side that resize crop keeps. [as the weights expect]")
-    ] = None,
-    interpolation: Annotated[str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the pictures.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
-    find_rate: Annotated[
-        bool, typer.Option("--find-rate", help="Choose the learning rate by a range test, drawn in the report.")
-    ] = False,
-    optimizer: Annotated[
-        str | None, typer.Option(help="sgd, momentum, adagrad, rmsprop, adam or adamw. [adamw]")
-    ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="How strongly weights are pulled to zero.")] = None,
-    clip: Annotated[float | None, typer.Option(help="The largest norm of a gradient. [no limit]")] = None,
-    label_smoothing: Annotated[float, typer.Option(help="Share of a target given to all classes alike.")] = 0.0,
-    class_weights: Annotated[str, typer.Option(help="none, balanced, or pairs: ants=2,bees=1.")] = "none",
-    ema: Annotated[float, typer.Option(help="Decay of averaged weights, 0 for off.")] = 0.0,
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    min_delta: Annotated[float, typer.Option(help="What counts as a fall of the validation loss.")] = 0.001,
-    patience: Annotated[int, typer.Option(help="Epochs to wait for one before stopping.")] = 10,
-    stop_right: Annotated[
-        float | None, typer.Option(help="Also stop at this share of training pictures right.")
-    ] = None,
-    stop_rest: Annotated[
-        float | None, typer.Option(help="Also stop when an epoch moves the weights by less than this share.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes splits, order, augmentation and initial weights.")] = 0,
-    device: Device = "auto",
-    engine: Engine = "auto",
-    out: Out = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="The run's name. [a free one is made]")] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run, with its own settings.")
-    ] = None,
-    see: Annotated[
-        Path | None, typer.Option("--preview", help="Write a sheet of augmented pictures to this file, and end.")
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    data: flags.TrainData = None,
+    task: flags.Task = "auto",
+    target: flags.Target = None,
+    network: flags.Network = None,
+    weights: flags.Weights = "auto",
+    recipe: flags.Recipe = "auto",
+    budget: flags.Budget = None,
+    cut: flags.Cut = None,
+    unfreeze: flags.Unfreeze = "auto",
+    pool: flags.Pool = None,
+    dense: flags.Dense = None,
+    dropout: flags.Dropout = None,
+    norm: flags.Norm = "none",
+    init: flags.Init = "default",
+    output: flags.Output = "softmax",
+    loss: flags.Loss = None,
+    augment: flags.Augment = "auto",
+    mixup: flags.Mixup = 0.0,
+    cutmix: flags.Cutmix = 0.0,
+    preprocess: flags.Preprocess = None,
+    image_size: flags.ImageSize = None,
+    frames: flags.Frames = None,
+    resize: flags.Resize = "crop",
+    crop: flags.Crop = None,
+    interpolation: flags.Interpolation = None,
+    epochs: flags.Epochs = None,
+    batch_size: flags.BatchSize = None,
+    learning_rate: flags.LearningRate = None,
+    find_rate: flags.FindRate = False,
+    optimizer: flags.Optimizer = None,
+    weight_decay: flags.WeightDecay = None,
+    clip: flags.Clip = None,
+    label_smoothing: flags.LabelSmoothing = 0.0,
+    class_weights: flags.ClassWeights = "none",
+    ema: flags.Ema = 0.0,
+    precision: flags.Precision = "auto",
+    min_delta: flags.MinDelta = 0.001,
+    patience: flags.Patience = 10,
+    stop_right: flags.StopRight = None,
+    stop_rest: flags.StopRest = None,
+    seed: flags.Seed = 0,
+    device: flags.Device = "auto",
+    engine: flags.Engine = "auto",
+    out: flags.Out = Path("runs"),
+    name: flags.RunName = None,
+    resume: flags.Resume = None,
+    see: flags.PreviewTo = None,
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train on pictures: model, metrics, report.html."""
     from lensmith.verbs import show
@@ -250,7 +201,7 @@ def train(
 
 @app.command(epilog="Example: lensmith preview photos/ --augment strong,rotation=90")
 def preview(
-    data: Data,
+    data: flags.Data,
     augment: Annotated[
         str, typer.Option(help="none, shift, small-data, strong, and changes: small-data,rotation=30,flip=false.")
     ] = "small-data",
@@ -265,16 +216,16 @@ def preview(
 
 @app.command(epilog="Examples: lensmith evaluate first    lensmith evaluate first other-photos/ --csv answers.csv")
 def evaluate(
-    run: RunPlace,
+    run: flags.RunPlace,
     data: Annotated[
         Path | None, typer.Argument(help="New pictures in class folders. [the run's held-out split]")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write one row a picture to this file.")] = None,
     engine: Annotated[str, typer.Option(help="openvino or torch. [as in training]")] = "",
-    device: Device = "auto",
-    out: Out = Path("runs"),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    device: flags.Device = "auto",
+    out: flags.Out = Path("runs"),
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Score a run's model, with intervals."""
     from lensmith.verbs import show
@@ -287,14 +238,14 @@ def evaluate(
 
 @app.command(epilog="Examples: lensmith predict first new.jpg    lensmith predict first inbox/ --csv > answers.csv")
 def predict(
-    run: RunPlace,
+    run: flags.RunPlace,
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
-    as_json: AsJson = False,
+    as_json: flags.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")] = False,
     engine: Annotated[str, typer.Option(help="openvino or torch. [as in training]")] = "",
-    device: Device = "auto",
-    out: Out = Path("runs"),
-    quiet: Quiet = False,
+    device: flags.Device = "auto",
+    out: flags.Out = Path("runs"),
+    quiet: flags.Quiet = False,
 ) -> None:
     """What a run's model says of pictures."""
     from lensmith.verbs import show
@@ -314,9 +265,9 @@ def predict(
 
 @app.command(epilog="Example: lensmith report first")
 def report(
-    run: RunPlace,
+    run: flags.RunPlace,
     browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
-    out: Out = Path("runs"),
+    out: flags.Out = Path("runs"),
 ) -> None:
     """Build a run's report again, and open it."""
     print(lensmith.report(run, browse=browse and sys.stdout.isatty(), out=out))
@@ -325,7 +276,7 @@ def report(
 @app.command(epilog="Examples: lensmith networks resnet    lensmith networks 'timm/*vit*tiny*'")
 def networks(
     pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern with * and ?.")] = "",
-    as_json: AsJson = False,
+    as_json: flags.AsJson = False,
 ) -> None:
     """The networks of the papers with their numbers, or all that can be built and whose names match."""
     from lensmith.verbs import show
@@ -355,8 +306,8 @@ def inspect(
     page: Annotated[Path | None, typer.Option(help="Also write a page with all formulas to this file.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Write out activations and repeated blocks too.")] = False,
     formulas: Annotated[bool, typer.Option("--formulas", help="Show how each number is made.")] = False,
-    out: Out = Path("runs"),
-    as_json: AsJson = False,
+    out: flags.Out = Path("runs"),
+    as_json: flags.AsJson = False,
 ) -> None:
     """The arithmetic of a network: sizes, parameters, multiply-adds, receptive fields."""
     from lensmith.verbs import ledger
@@ -370,7 +321,7 @@ def inspect(
 @app.command(epilog="Example: lensmith cache --clear")
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all that can be made again (weights stay).")] = False,
-    as_json: AsJson = False,
+    as_json: flags.AsJson = False,
 ) -> None:
     """What is stored between runs."""
     from lensmith.verbs import show
@@ -389,10 +340,10 @@ def demo(
         typer.Option(help="An experiment instead: residual, capacity, rates, init, pooling, shift or drop-block."),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("lensmith-demo"),
-    out: Out = Path("runs"),
+    out: flags.Out = Path("runs"),
     seed: Annotated[int, typer.Option(help="As in train.")] = 0,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """The whole way in a minute, with no download; or an experiment with networks, and a page about it."""
     from lensmith.verbs import show

@@ -70,7 +70,7 @@ def drawing(found: Mapping[str, Any]) -> str:
     top = 0.0
     for picture, part in zip(pictures, parts, strict=True):
         picture["title"], picture["at"] = f"{part['network']}", top
-        top += picture["height"] + 40
+        top += picture["height"] + 64
     width = max(picture["width"] for picture in pictures)
     values = {"style": style(), "width": width, "height": top, "pictures": pictures}
     return str(draw("network.svg", values))
@@ -239,7 +239,7 @@ def _column(box: Box, found: Mapping[str, Any], largest: int) -> dict[str, Any]:
         depth, lean, rise = 2 + 2.3 * math.sqrt(box.channels), LEAN * across, RISE * across
     else:
         height, depth, lean, rise = LEAST + 1.55 * math.sqrt(min(box.channels, 8192)), 7.0, 0.0, 0.0
-    name, what = words.shorten(box.name, MOST_LETTERS), words.shorten(box.what, MOST_LETTERS)
+    name, what = _fitting(box.name), _fitting(box.what)
     sees = field_text(box.last)
     sees += words.THIN + "px" if sees[:1].isdigit() else ""
     written = max(len(text) for text in (name, what, box.shape))
@@ -261,6 +261,13 @@ def _column(box: Box, found: Mapping[str, Any], largest: int) -> dict[str, Any]:
         "parameters": share(box.cost("parameters"), found["parameters"]),
         "multiply_adds": share(box.cost("multiply_adds"), found["multiply_adds"]),
     }
+
+
+def _fitting(text: str) -> str:
+    """Return a name that fits under its box: without the outer modules, and if that is not enough, without its end."""
+    while len(text) > MOST_LETTERS and "." in text.partition(" ")[0]:
+        text = text.partition(".")[2]
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
 
 
 def _seen(box: Box, shape: Sequence[int]) -> tuple[float, float] | None:
