@@ -34,7 +34,8 @@ from lensmith.training.request import Request
 from lensmith.training.stages import Course
 from lensmith.training.views import Activations
 from lensmith.verbs.console import Console, Stopwatch
-from lensmith.verbs.learning import course_of, read_material
+from lensmith.verbs.kinds import pictures
+from lensmith.verbs.kinds.kind import course_of
 
 EPOCHS = 4
 PLACES = ("features.6", "features.10")
@@ -62,9 +63,9 @@ def prepared(folder: Path, store: Store) -> tuple[Recipe, Course]:
     request = Request(str(folder), weights=weights, recipe="finetune", epochs=EPOCHS)
     dataset = open_data(request.data)
     resolved = resolve(request, dataset, store, print)
-    material = read_material(resolved, dataset, store, Console(True), Stopwatch())
+    material = pictures.read(resolved, dataset, store, Console(True), Stopwatch())
     splits = split(dataset, audit(dataset, material.records), request.seed)
-    course = course_of(resolved, material, dataset, task_for(dataset.task, dataset.classes), splits)
+    course = course_of(pictures, resolved, material, dataset, task_for(dataset.task, dataset.classes), splits)
     return resolved.recipe, replace(course, stopping=np.flatnonzero(splits.names != "train"))
 
 

@@ -29,7 +29,8 @@ from lensmith.reproduce import generator
 from lensmith.training.recipe import resolve
 from lensmith.training.request import Request
 from lensmith.verbs.console import Console, Stopwatch
-from lensmith.verbs.learning import Material, read_material
+from lensmith.verbs.kinds import pictures
+from lensmith.verbs.kinds.kind import Material
 
 SIZE = 24
 ROW = 3 * SIZE * SIZE
@@ -336,7 +337,7 @@ def test_training_decodes_a_picture_once(tmp_path: Path, store: Store, options: 
 
     def read() -> Material:
         dataset = open_data(folder)
-        return read_material(resolve(request, dataset, store, print), dataset, store, Console(quiet=True), Stopwatch())
+        return pictures.read(resolve(request, dataset, store, print), dataset, store, Console(quiet=True), Stopwatch())
 
     first = read()
     if options.get("recipe") == "features":

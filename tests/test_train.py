@@ -364,7 +364,7 @@ def test_second_run_reads_no_picture(make_shapes: Callable[..., Path], weights: 
 def test_a_new_picture_is_the_only_one_read(
     make_shapes: Callable[..., Path], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lensmith.training import features as pass_over_pictures
+    from lensmith.verbs.kinds import pictures as pass_over_pictures
 
     pictures = make_shapes(each=12)
     options = FEATURES | {"weights": weights, "image_size": 32, "out": tmp_path}

@@ -209,7 +209,8 @@ def _repeated(dataset: Dataset, copies: Sequence[Sequence[int]]) -> list[str]:
     more, apart = sum(len(group) - 1 for group in copies), sum(not _agree(dataset, group) for group in copies)
     differ = f" {apart} of the groups have different values of {dataset.target_name}." if apart else ""
     return [
-        f"{_number(more, 'row')} repeat{'s' * (more == 1)} another one; equal rows stay in one split, so that the score is honest.{differ}"
+        f"{_number(more, 'row')} repeat{'s' * (more == 1)} another one; equal rows stay in one split, so that the "
+        f"score is honest.{differ}"
     ]
 
 

@@ -182,7 +182,7 @@ def _failures(values: Values) -> str:
         where = listed([f"{rate:g} with {batch}" for batch, rate in first.items()])
         said.append(
             f"{number(len(high)).capitalize()} ended no better than guessing because the rate was too high: from "
-            f"{where} pictures a step on, a step leaps over the valley it was to go down into."
+            f"{where} pictures a step. Such a step leaps over the valley that it should go down into."
         )
     else:
         said.append("No rate of this grid was so high that training fell apart.")

@@ -14,16 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lensmith.data.clips import Moving, read_clips
-from lensmith.data.dataset import Dataset
-from lensmith.data.measured import cells_of, records_of
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.read import Files, Record, read_pictures
 from lensmith.data.store import Store, Table, digest
-from lensmith.engines.interface import Engine, Output, collect
+from lensmith.engines.interface import Engine, Output
 from lensmith.training.rows import Matrix, Rows
-from lensmith.zoo.base import Base
-from lensmith.zoo.measured import Measured
 
 ROWS_AT_ONCE = 128  # read from the store and written to it: a few milliseconds, or the engine would run dry
 
@@ -35,54 +30,6 @@ class Features:
     values: Matrix
     records: tuple[Record, ...]
     computed: int
-
-
-def features_of(
-    base: Base | Measured,
-    engine: Engine,
-    dataset: Dataset,
-    chosen: np.ndarray,
-    store: Store,
-    *,
-    advance: Callable[[int], None] = lambda done: None,
-    keep: Callable[[str, np.ndarray], None] | None = None,
-) -> Features:
-    """Return the features of the chosen positions of a data set, whatever its examples are; see `extract`."""
-    encoding = base.preprocessing
-    if isinstance(encoding, Moving):
-        return _of_clips(encoding, engine, dataset, chosen, store, advance)
-    if not isinstance(encoding, Preprocessing):
-        records = records_of(dataset)
-        encoded = encoding.encode(cells_of(dataset, encoding.names, chosen.tolist()))
-        values = collect(engine.run(encoded)).features
-        return Features(values, tuple(records[index] for index in chosen), len(values))
-    files = Files(dataset.root, [dataset.paths[index] for index in chosen], store)
-    return extract(files, encoding, base.key, engine, store, advance=advance, keep=keep)
-
-
-def _of_clips(
-    moving: Moving,
-    engine: Engine,
-    dataset: Dataset,
-    chosen: np.ndarray,
-    store: Store,
-    advance: Callable[[int], None],
-) -> Features:
-    """Return the features of clips; those that cannot be read are zero."""
-    records, values, waiting = list[Record](), Rows(len(chosen), store.folder), deque[int]()
-
-    def clips() -> Iterator[np.ndarray]:
-        for record, clip in read_clips(dataset.root, [dataset.paths[index] for index in chosen], moving):
-            records.append(record)
-            advance(len(records))
-            if clip is not None:
-                waiting.append(len(records) - 1)
-                yield clip
-
-    for output in engine.run(clips()):
-        for row in output.features:
-            values[waiting.popleft()] = row
-    return Features(values, tuple(records), len(records))
 
 
 def extract(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lensmith.data.clips import Moving, read_clips
 from lensmith.data.dataset import Dataset, spoken
-from lensmith.data.measured import records_of
 from lensmith.data.source import open_data
 from lensmith.data.store import Store
 from lensmith.data.table import TABLE_SUFFIXES
@@ -19,8 +17,8 @@ from lensmith.model import Model, load_model
 from lensmith.run import Run, open_run
 from lensmith.tasks.interface import Task
 from lensmith.verbs.console import Console
+from lensmith.verbs.kinds.known import kind_of
 from lensmith.verbs.score import score_split
-from lensmith.zoo.base import Base
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,9 @@ def evaluate(
         dataset = _held_out(found, model, split, store)
     else:
         split, dataset = "new", _new(found, model, Path(data).expanduser().resolve())
+    kind = kind_of(dataset.example)
     with console.progress(f"{dataset.example}s", len(dataset.paths)) as advance:
-        answers = score_split(model, dataset, np.arange(len(dataset.paths)), store, advance=advance)
+        answers = score_split(model, dataset, np.arange(len(dataset.paths)), store, kind.features, advance=advance)
     seed = int(found.field("seed"))
     metrics = model.task.score(answers.targets, answers.answers, seed)
     seen = _seen(found, split, answers.sha256)
@@ -117,7 +116,7 @@ def _new(run: Run, model: Model, path: Path) -> Dataset:
     listed = path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
     column = str(run.document.get("target", "")) or None
     target = column if listed else None
-    frames = isinstance(model.base.preprocessing, Moving)
+    frames = run.document.get("example") == "clip"
     return open_data(path, task=model.task.kind, target=target, classes=model.task.classes, frames=frames)
 
 
@@ -131,72 +130,10 @@ def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
     return sum(content in used for content in sha256)
 
 
-def _held_out_clips(model: Model, moving: Moving, root: Path, rows: list[dict[str, str]], split: str) -> Dataset:
-    """Return the held-out clips, which must show what they showed then."""
-    for row, (record, _) in zip(rows, read_clips(root, [row["path"] for row in rows], moving), strict=True):
-        if record.sha256 != row["sha256"]:
-            raise RunError(f"the held-out clip {row['path']} in {root} is gone or has changed. Train again.")
-    return Dataset(
-        root=root,
-        task=model.task.kind,
-        classes=model.task.classes,
-        paths=tuple(row["path"] for row in rows),
-        targets=model.task.targets_of([row["target"] for row in rows]),
-        given=(split,) * len(rows),
-        example="clip",
-    )
-
-
-def _held_out_rows(dataset: Dataset, rows: list[dict[str, str]], split: str) -> Dataset:
-    """Return the held-out rows of the table that was trained on, which must say what they said then."""
-    there = {record.path: (index, record.sha256) for index, record in enumerate(records_of(dataset))}
-    chosen = []
-    for row in rows:
-        index, content = there.get(row["path"], (0, ""))
-        if content != row["sha256"]:
-            raise RunError(f"the held-out row {row['path']} in {dataset.root} has changed since the run. Train again.")
-        chosen.append(index)
-    return replace(
-        dataset,
-        paths=tuple(dataset.paths[index] for index in chosen),
-        targets=dataset.targets[chosen],
-        given=(split,) * len(chosen),
-        cells=tuple(dataset.cells[index] for index in chosen),
-    )
-
-
 def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
-    """Return the run's held-out pictures as a data set, after making sure that they are the same files."""
-    source = Path(run.field("request")["data"])
-    root = source.parent if source.suffix.lower() in TABLE_SUFFIXES and not source.is_dir() else source
+    """Return the run's held-out examples as a data set, after making sure that they are what they were."""
     table = run.read_table("splits.csv", ("path", "target", "split", "sha256"))
     rows = [row for row in table if row["split"] == split]
     if not rows:
         raise RunError(f"{run.folder / 'splits.csv'} is damaged (it has no rows of {split}). Train again.")
-    if isinstance(model.base.preprocessing, Moving):
-        return _held_out_clips(model, model.base.preprocessing, source, rows, split)
-    if not isinstance(model.base, Base):
-        return _held_out_rows(_new(run, model, source), rows, split)
-    for row in rows:
-        try:
-            same = store.file_sha256(root / row["path"]) == row["sha256"]
-        except OSError as error:
-            raise RunError(
-                f"the held-out picture {row['path']} is no longer in {root} ({error.strerror}). Put the pictures back, "
-                f"or name a folder: lensmith evaluate {run.folder} FOLDER."
-            ) from error
-        if not same:
-            raise RunError(f"the held-out picture {row['path']} in {root} has changed since the run. Train again.")
-    try:
-        targets = model.task.targets_of([row["target"] for row in rows])
-    except ValueError as error:
-        raise RunError(f"{run.folder / 'splits.csv'} is damaged (target: {error}). Train again.") from error
-    return Dataset(
-        root=root,
-        task=model.task.kind,
-        classes=model.task.classes,
-        paths=tuple(row["path"] for row in rows),
-        targets=targets,
-        given=(split,) * len(rows),
-        target_name=str(run.document.get("target", "")),
-    )
+    return kind_of(run.document.get("example", "")).held_out(run, model, rows, split, store)

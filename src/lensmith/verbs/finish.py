@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import threading
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-
-from lensmith.data.clips import Moving
 from lensmith.data.dataset import Dataset, spoken
-from lensmith.data.encoding import Encoding
-from lensmith.data.measured import cells_of
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.split import Splits
 from lensmith.data.store import Store
-from lensmith.data.vocabulary import Vocabulary
 from lensmith.engines.head import from_tensors
 from lensmith.model import Model, load_model, model_files
 from lensmith.reports import write_report
 from lensmith.reports.card import model_card
 from lensmith.reports.draw import prepare
-from lensmith.reports.examples import write_examples
-from lensmith.reports.reading import write_sentences
-from lensmith.reports.strips import write_strips
 from lensmith.run import Run
-from lensmith.seeing.permutation import column_losses
 from lensmith.training import trials
 from lensmith.training.diagnosis import Point, diagnose
 from lensmith.training.epoch import Epoch
@@ -36,6 +25,8 @@ from lensmith.training.recipe import Resolved
 from lensmith.training.stages import Course
 from lensmith.verbs.climb import Rung
 from lensmith.verbs.console import Stopwatch
+from lensmith.verbs.kinds.kind import Kind
+from lensmith.verbs.kinds.known import kind_of
 from lensmith.verbs.learning import Learned
 from lensmith.verbs.score import Answers, score_split
 from lensmith.zoo.base import Base
@@ -46,16 +37,16 @@ def finish(run: Run, rung: Rung, dataset: Dataset, splits: Splits, store: Store,
     """Save the model, score it as it was read back from disk, and write the report."""
     resolved, course, learned = rung.resolved, rung.course, rung.learned
     assert learned is not None
+    kind = kind_of(dataset.example)
     give_back()
     with watch.step("saving"):
         model = _save(run, learned.epoch, resolved, course, store)
     with watch.step("scoring"):
-        model, scores, held_out = _score(run, model, dataset, splits, store, resolved.recipe.seed)
+        model, scores, held_out = _score(run, model, kind, dataset, splits, store, resolved.recipe.seed)
     threading.Thread(target=prepare, daemon=True).start()
     with watch.step("pictures"):
-        if dataset.example == "picture":
-            _write_sheet(run, resolved, course)
-        _show(run, model, dataset, splits.indices(splits.held_out), held_out)
+        chosen = splits.indices(splits.held_out)
+        kind.show(run, resolved, course, model, dataset, chosen, held_out)
     verdict = [spoken(model.task.verdict(scores[splits.held_out], splits.held_out), dataset.example)]
     if dataset.example == "picture" and resolved.plan.weights is None and resolved.request.recipe == "auto":
         verdict.append(resolved.reasons["recipe"])
@@ -136,41 +127,6 @@ def _frozen(resolved: Resolved, course: Course, model: Model, kept: Epoch) -> di
     }
 
 
-def _write_sheet(run: Run, resolved: Resolved, course: Course) -> None:
-    """Write what augmentation made of a few training pictures, for the report."""
-    sheet = trials.sheet(resolved.recipe, course)
-    if sheet is not None:
-        buffer = io.BytesIO()
-        sheet.save(buffer, "PNG", optimize=True)
-        run.write_bytes("figures/augmented.png", buffer.getvalue())
-
-
-def _show(run: Run, model: Model, dataset: Dataset, chosen: np.ndarray, found: Answers) -> None:
-    """Write examples of the held-out split for the report, and what its answers rest on."""
-    how, answered = model.base.preprocessing, (found.targets, found.answers)
-    match how:
-        case Preprocessing():
-            write_examples(run, model, how, dataset.root, found.paths, *answered)
-        case Moving():
-            write_strips(run, model, how, dataset.root, found.paths, *answered)
-        case Vocabulary():
-            sentences = [sentence for (sentence,) in cells_of(dataset, how.names, chosen.tolist())]
-            write_sentences(run, model, how, found.paths, sentences, *answered)
-        case Encoding():
-            _write_columns(run, model, how, dataset, chosen)
-
-
-def _write_columns(run: Run, model: Model, encoding: Encoding, dataset: Dataset, held_out: np.ndarray) -> None:
-    """Write what each column counts for on the held-out rows, for the report."""
-    features = encoding.encode(cells_of(dataset, encoding.names, held_out.tolist()))
-    targets, task = dataset.targets[held_out], model.task
-    widths = [(column.name, column.width) for column in encoding.columns]
-    losses = column_losses(
-        lambda rows: task.worth(targets, task.answers(model.head.logits(rows))), features, widths, run.field("seed")
-    )
-    run.write_json("figures/columns.json", [asdict(loss) for loss in losses])
-
-
 def _save(run: Run, kept: Epoch, resolved: Resolved, course: Course, store: Store) -> Model:
     """Write the model folder and return the model read back from it: the proof that the save is enough."""
     recipe = resolved.recipe
@@ -192,11 +148,12 @@ def _save(run: Run, kept: Epoch, resolved: Resolved, course: Course, store: Stor
 
 
 def _score(
-    run: Run, model: Model, dataset: Dataset, splits: Splits, store: Store, seed: int
+    run: Run, model: Model, kind: Kind, dataset: Dataset, splits: Splits, store: Store, seed: int
 ) -> tuple[Model, dict[str, Any], Answers]:
     """Settle the thresholds on the stopping split, score it and the held-out split, and write what was found."""
     stopping, held_out = (
-        score_split(model, dataset, splits.indices(name), store) for name in (splits.stopping, splits.held_out)
+        score_split(model, dataset, splits.indices(name), store, kind.features)
+        for name in (splits.stopping, splits.held_out)
     )
     model = replace(model, task=model.task.settled(stopping.targets, stopping.answers))
     config = model_files(model.task, model.base, model.head, model.chosen, model.licence)["config.json"]

@@ -1,56 +1,22 @@
-"""The parts of train that take time: the one pass over the pictures, and the stages with their checkpoints."""
+"""The part of train that takes time: the stages of a recipe, with their checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
-import numpy as np
-
-from lensmith.data.clips import Moving, kept, read_clips
-from lensmith.data.dataset import Dataset
-from lensmith.data.encoding import Encoding, fit_encoding
-from lensmith.data.measured import cells_of, records_of
-from lensmith.data.pixels import Pictures, StoredPixels, look_at, open_pack
-from lensmith.data.preprocess import Preprocessing
-from lensmith.data.read import Files, Record
-from lensmith.data.split import Splits
-from lensmith.data.statistics import fitted
-from lensmith.data.store import Store
-from lensmith.data.vocabulary import Vocabulary, fit_vocabulary
-from lensmith.engines.choose import Chosen
-from lensmith.errors import RunError, UsageError
+from lensmith.data.clips import Moving
+from lensmith.errors import RunError
 from lensmith.run import Run
-from lensmith.tasks.interface import Task
 from lensmith.training import stages, trials
 from lensmith.training.epoch import EarlyStopping, Epoch
-from lensmith.training.recipe import Recipe, Resolved, first_stage
-from lensmith.training.rows import Matrix
+from lensmith.training.recipe import Recipe, first_stage
 from lensmith.training.stages import Course, Series, Weights
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.keeper import Keeper, part
-from lensmith.zoo.base import Base
-from lensmith.zoo.measured import Measured
 
-PICTURES_TIMED = 24
 Start = Callable[[Weights | None], Series]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What the one pass over the pictures found: a record of each and, where there is a base, features (n, F).
-
-    pixels() gives the pictures themselves: from the store, where a file need not be opened for them.
-    """
-
-    store: Store
-    records: tuple[Record, ...]
-    pixels: Callable[[], Pictures]
-    features: Matrix | None = None
-    base: Base | Measured | None = None
-    chosen: Chosen | None = None
 
 
 @dataclass(frozen=True)
@@ -71,102 +37,6 @@ class Place:
     run: Run | None
     console: Console
     watch: Stopwatch
-
-
-def read_material(resolved: Resolved, dataset: Dataset, store: Store, console: Console, watch: Stopwatch) -> Material:
-    """Look at every picture once, computing features where there is a base; what is decoded for it and needed again is
-    kept in the store. Rows are there already."""
-    geometry = resolved.preprocessing
-    if isinstance(geometry, Moving):
-        return _moving(geometry, dataset, store, console, watch)
-    if not isinstance(geometry, Preprocessing):
-        return Material(store, records_of(dataset), _no_pictures)
-    files, recipe = Files(dataset.root, dataset.paths, store), resolved.recipe
-    pack = cache(lambda: open_pack(store, dataset.root, geometry))
-
-    def pixels_of(records: tuple[Record, ...]) -> Callable[[], Pictures]:
-        return cache(lambda: StoredPixels(dataset.root, records, geometry, pack()))
-
-    if resolved.plan.weights is None:
-        with watch.step("reading"), console.progress("reading", len(dataset)) as advance:
-            records = look_at(files, geometry, pack(), advance=advance)
-        return Material(store, records, pixels_of(records))
-    from lensmith.training.features import extract
-
-    with watch.step("engine"):
-        base = resolved.plan.base(recipe.pool, geometry)
-        chosen = base.engine(store, engine=recipe.engine, device=recipe.device)
-    with watch.step("features"), console.progress("features", len(dataset)) as advance:
-        budget = recipe.budget if resolved.request.recipe == "auto" else None
-        timed = _within(budget, len(dataset), watch, advance)
-        keep = pack().keep if recipe.recipe in ("frozen", "finetune") else None
-        found = extract(files, geometry, base.key, chosen.engine, store, advance=timed, keep=keep)
-    return Material(store, found.records, pixels_of(found.records), found.values, base, chosen)
-
-
-def course_of(resolved: Resolved, material: Material, dataset: Dataset, task: Task, splits: Splits) -> Course:
-    """Return what is learned from; without pretrained weights the normalisation follows from the training pictures,
-    and so does the encoding of columns."""
-    train = splits.indices("train")
-    preprocessing, inputs = resolved.preprocessing, dict[str, np.ndarray]()
-    if isinstance(preprocessing, Moving):
-        if resolved.recipe.weights is None:
-            frames = material.pixels()
-            middle = np.asarray(frames)[:, frames.shape[1] // 2]
-            preprocessing = replace(preprocessing, picture=fitted(preprocessing.picture, middle, train)[0])
-    elif not isinstance(preprocessing, Preprocessing):
-        material, preprocessing = encoded(material, dataset, train, preprocessing)
-    elif resolved.plan.weights is None:
-        preprocessing, inputs = fitted(preprocessing, material.pixels(), train)
-    return Course(
-        task=task,
-        targets=dataset.targets,
-        strata=dataset.strata,
-        sha256=tuple(record.sha256 for record in material.records),
-        train=train,
-        stopping=splits.indices(splits.stopping),
-        plan=resolved.plan,
-        preprocessing=preprocessing,
-        inputs=inputs,
-        pixels=material.pixels,
-        store=material.store,
-        features=material.features,
-        base=material.base,
-        chosen=material.chosen,
-    )
-
-
-def encoded(
-    material: Material, dataset: Dataset, train: np.ndarray, asked: Encoding | Vocabulary
-) -> tuple[Material, Encoding | Vocabulary]:
-    """Return rows with their features, or sentences as numbers, encoded as the training ones say; and how."""
-    seen = cells_of(dataset, dataset.columns, train.tolist())
-    if isinstance(asked, Vocabulary):
-        (column,) = dataset.columns
-        vocabulary = fit_vocabulary(column, [sentence for (sentence,) in seen], asked.margin)
-        numbers = vocabulary.encode(dataset.cells)
-        return replace(material, pixels=lambda: numbers), vocabulary
-    found, _ = fit_encoding(dataset.columns, seen, asked.kind)
-    base = Measured(found)
-    features = found.encode(cells_of(dataset, found.names, range(len(dataset))))
-    return replace(material, features=features, base=base, chosen=base.engine(material.store)), found
-
-
-def _moving(moving: Moving, dataset: Dataset, store: Store, console: Console, watch: Stopwatch) -> Material:
-    """Read every clip once; what was decoded is kept for this training."""
-    with watch.step("reading"), console.progress("reading", len(dataset)) as advance:
-
-        def told() -> Iterator[tuple[Record, np.ndarray | None]]:
-            for number, found in enumerate(read_clips(dataset.root, dataset.paths, moving), 1):
-                advance(number)
-                yield found
-
-        records, frames = kept(told(), len(dataset), moving)
-    return Material(store, tuple(records), lambda: frames)
-
-
-def _no_pictures() -> Pictures:
-    raise NotImplementedError("rows have no pixels")
 
 
 def study(place: Place, recipe: Recipe, course: Course) -> Learned:
@@ -263,19 +133,3 @@ def _stopping(recipe: Recipe) -> EarlyStopping:
 
 def _title(recipe: Recipe) -> str:
     return "training" if recipe.recipe in ("features", "scratch") else recipe.recipe
-
-
-def _within(budget: float | None, total: int, watch: Stopwatch, advance: Callable[..., None]) -> Callable[[int], None]:
-    """Return `advance` that also ends the work with a UsageError where the first step alone breaks the budget."""
-    before = watch.seconds  # imports, and a base that is converted once: not paid again for each picture
-
-    def counted(done: int) -> None:
-        advance(done)
-        predicted = before + (watch.seconds - before) * total / done
-        if budget is not None and done >= PICTURES_TIMED and predicted > budget:
-            raise UsageError(
-                f"budget is {budget:g} s, but the first step, features, takes about {predicted:.0f} s for {total:,} "
-                f"pictures here. Try --budget {-(-predicted // 60):.0f}m, or smaller pictures by --image-size."
-            )
-
-    return counted

@@ -12,7 +12,7 @@ from lensmith.data.read import Record
 from lensmith.data.store import Store
 from lensmith.errors import DataError
 from lensmith.model import Model
-from lensmith.training.features import features_of
+from lensmith.training.features import Features
 from lensmith.training.head import Examples
 
 
@@ -32,12 +32,16 @@ def score_split(
     dataset: Dataset,
     chosen: np.ndarray,
     store: Store,
+    features: Callable[[Model, Dataset, np.ndarray, Store, Callable[[int], None]], Features],
     *,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Answers:
-    """Return the model's answers for the chosen positions of a data set; stored features are not made again."""
+    """Return the model's answers for the chosen positions of a data set.
+
+    features: what the kind of its examples makes of them by the model's base.
+    """
     paths = [dataset.paths[index] for index in chosen]
-    found = features_of(model.base, model.chosen.engine, dataset, chosen, store, advance=advance)
+    found = features(model, dataset, chosen, store, advance)
     good = np.array([not record.reason for record in found.records], bool)
     if not good.any():
         first = found.records[0]

@@ -19,16 +19,17 @@ from lensmith.data.store import Store
 from lensmith.errors import RunError, UsageError
 from lensmith.run import Run, create_run, discard, open_run, require_free
 from lensmith.tasks.choose import task_for
-from lensmith.training.others import resolve_clips, resolve_rows, resolve_sentences
-from lensmith.training.recipe import Resolved, resolve, weights_name
+from lensmith.training.recipe import Resolved, resolve
 from lensmith.training.request import Request
 from lensmith.training.stages import Course
 from lensmith.verbs.climb import Climbed, Rung, climb
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.document import recipe_document, run_document, split_rows
 from lensmith.verbs.finish import close, finish
-from lensmith.verbs.learning import Place, course_of, read_material, study
-from lensmith.zoo.measured import DENSE, TEXT
+from lensmith.verbs.kinds import pictures
+from lensmith.verbs.kinds.kind import course_of
+from lensmith.verbs.kinds.known import kind_of
+from lensmith.verbs.learning import Place, study
 
 SMALL_PICTURES = 64  # pixels; up to here a small network from scratch costs little enough to be worth a try
 
@@ -88,7 +89,7 @@ def train(
     data: a folder with one sub-folder a class, or train, validation and test folders of such; or a table (.csv, .tsv,
     .jsonl) of pictures and labels, or of rows to learn from. task: auto, classification, multilabel or regression, and
     target: the column to learn, both for tables.
-    network: torchvision/NAME, timm/NAME, convnet/WIDTHS/DENSE, lenet5 or module:factory (default mobilenet_v2).
+    network: a name that `lensmith networks` lists, convnet/WIDTHS/DENSE or module:factory (default mobilenet_v2).
     weights: auto, none, a published name, or the path of a .safetensors or .pth file.
     recipe: features (a pretrained base runs once, a head is trained), frozen (the same on augmented pictures), finetune
     (head, then head and top of the base together), scratch, or auto: these in turn, while the budget lasts and one
@@ -244,34 +245,24 @@ def _prepare(request: Request, store: Store, console: Console, watch: Stopwatch)
 
 
 def _prepared(request: Request, dataset: Dataset, store: Store, console: Console, watch: Stopwatch) -> Prepared:
+    kind = kind_of(dataset.example)
     require_enough(dataset, np.ones(len(dataset), bool))  # before minutes are spent on reading
     task = task_for(
         dataset.task, dataset.classes, target_name=dataset.target_name, loss=request.loss, output=request.output
     )
     console.say(f"{len(dataset)} {dataset.example}s {_of_what(dataset)}")
     with watch.step("choosing"):
-        resolved = _resolved(request, dataset, store, console)
-    console.say(_headline(resolved))
+        resolved = kind.settle(request, dataset, store, console.say)
+    console.say(kind.headline(resolved))
     if resolved.recipe.recipe in ("finetune", "scratch"):
         # What will be needed anyway loads while the pictures are read.
         threading.Thread(target=import_module, args=("lensmith.training.fit",), daemon=True).start()
-    material = read_material(resolved, dataset, store, console, watch)
+    material = kind.read(resolved, dataset, store, console, watch)
     findings = audit(dataset, material.records)
     findings.require_sound(dataset)
     _say_findings(findings, dataset, console)
     splits = split(dataset, findings, request.seed)
-    return Prepared(resolved, dataset, findings, splits, course_of(resolved, material, dataset, task, splits))
-
-
-def _resolved(request: Request, dataset: Dataset, store: Store, console: Console) -> Resolved:
-    """Return the settled recipe for the examples at hand."""
-    if dataset.example == "row":
-        return resolve_rows(request, dataset)
-    if dataset.example == "sentence":
-        return resolve_sentences(request, dataset)
-    if dataset.example == "clip":
-        return resolve_clips(request, dataset, store, console.say)
-    return resolve(request, dataset, store, console.say)
+    return Prepared(resolved, dataset, findings, splits, course_of(kind, resolved, material, dataset, task, splits))
 
 
 def _study(place: Place, prepared: Prepared, store: Store) -> Run:
@@ -300,8 +291,8 @@ def _learn(place: Place, prepared: Prepared, store: Store) -> Rung:
     def scratch() -> tuple[Resolved, Course]:
         request = replace(resolved.request, recipe="scratch", budget=None)
         other = resolve(request, dataset, store, place.console.say)
-        material = read_material(other, dataset, store, place.console, place.watch)
-        return other, course_of(other, material, dataset, course.task, prepared.splits)
+        material = pictures.read(other, dataset, store, place.console, place.watch)
+        return other, course_of(pictures, other, material, dataset, course.task, prepared.splits)
 
     small = resolved.request.network is None and min(prepared.findings.median_size) <= SMALL_PICTURES
     climbed = climb(place, resolved, course, scratch if small else None)
@@ -349,18 +340,6 @@ def _found_anywhere(weights: str | Path) -> str:
     """Return weights as the request holds them: a file by its whole path, for a run may go on from another folder."""
     file = Path(weights).expanduser()
     return str(file.resolve()) if str(weights) not in ("auto", "none") and file.is_file() else str(weights)
-
-
-def _headline(resolved: Resolved) -> str:
-    recipe = resolved.recipe
-    if resolved.plan.network == DENSE:
-        hidden = "-".join(map(str, recipe.dense))
-        return f"{f'dense layers of {hidden}' if hidden else 'a linear model'} on the columns, {recipe.preprocess}"
-    if resolved.plan.network == TEXT:
-        return "a text CNN: filters of three, four and five words"
-    weights = f"weights {weights_name(recipe.weights)}" if recipe.weights else "random weights"
-    name = "auto" if resolved.request.recipe == "auto" else recipe.recipe
-    return f"recipe {name}: {recipe.network} up to {recipe.cut}, {weights}, {recipe.image_size} pixels"
 
 
 def _why(climbed: Climbed) -> str:

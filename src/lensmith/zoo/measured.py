@@ -19,6 +19,8 @@ from lensmith.engines.interface import Engine
 from lensmith.engines.reading import ReadingEngine
 from lensmith.zoo.catalogue import CLIPS
 
+Reading = Encoding | Vocabulary | Moving
+"""How what is no picture becomes numbers."""
 DENSE, TEXT = "lensmith/dense", "lensmith/textcnn"
 CUTS = {DENSE: "columns", TEXT: "filters"} | {f"torchvision/{name}": "layer4" for name in CLIPS}
 
@@ -28,7 +30,7 @@ class Measured:
     """What `Base` is to pictures. Of rows the numbers of their columns are the features; sentences are read by a text
     CNN with these tensors, clips by a network that sees time."""
 
-    preprocessing: Encoding | Vocabulary | Moving
+    preprocessing: Reading
     network: str = DENSE
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
     inputs: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -24,6 +24,7 @@ YES = ("1", "on", "yes", "true")
 # A file does not say which part of a picture its weights were trained to see; most were tested on this one. LOG.md
 # has what it is worth.
 CLASSIC_CROP = 224 / 256
+SMALL = 64  # pixels
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _given(name: NetworkName, request: str, known: tuple[Published, ...]) -> Fou
     """Return the user's own file."""
     file = Path(request).expanduser()
     if file.is_file():
-        contract = replace(_without_licence(known[0]), crop=CLASSIC_CROP)
+        whole = known[0].contract.image_size <= SMALL  # pictures of that size hold nothing but the thing itself
+        contract = replace(_without_licence(known[0]), crop=1.0 if whole else CLASSIC_CROP)
         return Found(file, file.name, contract, f"weights from {file}.")
     names = [entry.name for entry in known if entry.name and entry.exists]
     raise UsageError(
