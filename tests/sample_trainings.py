@@ -33,7 +33,9 @@ RECIPES = {
         "--recipe scratch --optimizer momentum --find-rate --clip 1 --cutmix 0.2 --batch-size 4", "scratch"
     ),
     "frozen": Recipe("--recipe frozen --dense 8 --dropout 0.3 --augment shift --learning-rate 0.01", "frozen"),
-    "finetune": Recipe("--recipe finetune --unfreeze all --ema 0.8 --learning-rate 0.01 --batch-size 8", "finetune"),
+    "finetune": Recipe(
+        "--recipe finetune --unfreeze all --ema 0.8 --crop 0.875 --learning-rate 0.01 --batch-size 8", "finetune"
+    ),
     # With pictures as few as these the ladder asks out of fold; it climbs to finetune.
     "auto": Recipe("--budget 1h --unfreeze all --learning-rate 0.01 --batch-size 8 --epochs 12", "finetune"),
 }

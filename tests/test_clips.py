@@ -141,7 +141,7 @@ def test_all_frames_of_a_clip_are_changed_alike() -> None:
 @pytest.fixture(scope="module")
 def run(moves: Path, tmp_path_factory: pytest.TempPathFactory) -> lensmith.Run:
     out = tmp_path_factory.mktemp("runs")
-    settings = {"frames": 4, "image_size": 24, "weights": "none", "augment": "none"}
+    settings = {"frames": 4, "image_size": 24, "weights": "none", "augment": "none", "network": "mc3_18"}
     return lensmith.train(moves, epochs=4, learning_rate=0.001, batch_size=8, out=out, quiet=True, **settings)  # type: ignore[arg-type]
 
 

@@ -228,6 +228,7 @@ OPTIONS: dict[str, object] = {
     "augment": "strong",
     "unfreeze": "all",
     "init": "he",
+    "norm": "first",
     "preprocess": "min-max",
 }
 

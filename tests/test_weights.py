@@ -299,7 +299,7 @@ def test_no_network_is_touched_for_none_and_for_a_file(tmp_path: Path, monkeypat
     save_file({"a": np.zeros(1, "f4")}, file)
     none, given = find_weights(name, "none", tmp_path), find_weights(name, str(file), tmp_path)
     assert (none.file, none.label, none.licence) == (None, "none", None)
-    assert (given.file, given.label, given.licence, given.contract.crop) == (file, "mine.safetensors", None, 0.875)
+    assert (given.file, given.label, given.licence, given.contract.crop) == (file, "mine.safetensors", None, 1.0)
 
 
 @pytest.mark.usefixtures("alone")
