@@ -176,12 +176,13 @@ def test_weights_from_a_file_are_where_training_begins(moves: Path, tmp_path: Pa
     from torchvision.models import video
 
     torch.manual_seed(1)
-    torch.save(video.r3d_18(weights=None).state_dict(), tmp_path / "r3d_18.pth")
+    torch.save(video.mc3_18(weights=None).state_dict(), tmp_path / "mc3_18.pth")
     run = lensmith.train(
         moves,
         frames=2,
         image_size=16,
-        weights=tmp_path / "r3d_18.pth",
+        weights=tmp_path / "mc3_18.pth",
+        network="mc3_18",
         epochs=1,
         learning_rate=1e-6,
         out=tmp_path,
@@ -191,7 +192,7 @@ def test_weights_from_a_file_are_where_training_begins(moves: Path, tmp_path: Pa
     from safetensors.numpy import load_file
 
     kept_weight = load_file(run.model_folder / "model.safetensors")["base.stem.0.weight"]
-    np.testing.assert_allclose(kept_weight, torch.load(tmp_path / "r3d_18.pth")["stem.0.weight"], atol=1e-4)
+    np.testing.assert_allclose(kept_weight, torch.load(tmp_path / "mc3_18.pth")["stem.0.weight"], atol=1e-4)
 
 
 def test_clips_refuse_what_they_have_no_use_for(moves: Path, tmp_path: Path) -> None:
