@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_folders_of_clips_are_data_sets(moves: Path, tmp_path: Path) -> None:
     assert open_data(tmp_path, frames=True).given == ("train", "train", "validation", "validation")
     with pytest.raises(DataError, match="one class of clips, 'up'"):
         open_data(write_clip(tmp_path / "one" / "up" / "a", 1, 0).parents[1], frames=True)
+
+
+def test_a_video_among_photographs_makes_no_clips_of_them(shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes, tmp_path / "photos")
+    (tmp_path / "photos" / "disc" / "holiday.mp4").write_bytes(b"")
+    dataset = open_data(tmp_path / "photos")
+    assert (dataset.example, len(dataset)) == ("picture", 90) and dataset.not_pictures == ("disc/holiday.mp4",)
+    for name in ("up", "down"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        (tmp_path / "videos" / name / "a.mp4").write_bytes(b"")
+    assert open_data(tmp_path / "videos").example == "clip"
 
 
 def test_how_clips_are_seen_survives_its_file() -> None:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from lensmith.data.folders import SPLIT_NAMES
 from lensmith.data.formats import PICTURE_SUFFIXES
 from lensmith.data.preprocess import Preprocessing, from_dict, read_square, to_square
 from lensmith.data.read import Record
-from lensmith.data.target import listed
-from lensmith.errors import DataError, nearest
+from lensmith.data.target import require_classes
+from lensmith.errors import DataError
 from lensmith.reproduce import cores
 
 FRAMES = 16
 VIDEOS = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
+FILES_MET = 8  # of a folder tell what it holds
 FEWEST = 2  # frames; with one there is nothing that moves
 DIGITS = re.compile(r"(\d+)")
 
@@ -55,8 +57,14 @@ def moving_from_dict(fields: dict[str, Any]) -> Moving:
 
 
 def holds_videos(folder: Path) -> bool:
-    """Return whether there is a video file somewhere below a folder."""
-    return any(path.suffix.lower() in VIDEOS for path in folder.rglob("*"))
+    """Return whether a folder is one of videos: most files that are met first in it and in its folders are.
+
+    A video among photographs does not make clips of them, and no folder is read to its end.
+    """
+    places = [folder, *_folders(folder)]
+    places += [inside for place in places[1:] for inside in _folders(place)]
+    met = [path.suffix.lower() for place in places for path in islice(place.iterdir(), FILES_MET)]
+    return sum(suffix in VIDEOS for suffix in met) > sum(suffix in PICTURE_SUFFIXES for suffix in met)
 
 
 def open_clips(root: Path, classes: Sequence[str] | None = None) -> Dataset:
@@ -73,12 +81,7 @@ def open_clips(root: Path, classes: Sequence[str] | None = None) -> Dataset:
     found = [(clip, folder.name, split) for split, folder in places for clip in clips_in(folder)]
     names = sorted({name for _, name, _ in found})
     if classes is not None:
-        unknown = [name for name in names if name not in classes]
-        if unknown:
-            raise DataError(
-                f"{root}: the class {unknown[0]!r} is none of the {len(classes)} of the model ({listed(classes)})."
-                f"{nearest(unknown[0], classes)} Rename the folder, or take it away."
-            )
+        require_classes(root, names, classes, "folder")
         names = list(classes)
     if not found or len(names) < 2:
         seen = f"one class of clips, {names[0]!r}" if names else "no clips"

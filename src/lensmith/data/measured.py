@@ -86,11 +86,17 @@ def cells_of(dataset: Dataset, columns: Sequence[str], chosen: Sequence[int]) ->
     return [tuple(dataset.cells[index][place] for place in places) for index in chosen]
 
 
-def records_of(dataset: Dataset) -> tuple[Record, ...]:
-    """Return a record of every example: rows that say the same have the same content, numbers however written."""
-    texts = ("\x1f".join(_same(cell) for cell in cells) for cells in dataset.cells)
+def records_of(dataset: Dataset, chosen: Sequence[int] | None = None) -> tuple[Record, ...]:
+    """Return a record of every example, or of the chosen ones.
+
+    Rows that say the same have the same content, numbers however written.
+    """
+    places = range(len(dataset)) if chosen is None else chosen
+    texts = ("\x1f".join(_same(cell) for cell in dataset.cells[place]) for place in places)
     contents = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts)
-    return tuple(Record(path, content, 0, 0, "") for path, content in zip(dataset.paths, contents, strict=True))
+    return tuple(
+        Record(dataset.paths[place], content, 0, 0, "") for place, content in zip(places, contents, strict=True)
+    )
 
 
 def _same(cell: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lensmith.data.dataset import NOT_GIVEN, Dataset
-from lensmith.data.target import listed
-from lensmith.errors import DataError, nearest
+from lensmith.data.target import require_classes
+from lensmith.errors import DataError
 
 SUFFIX = ".txt"
 COLUMN = "text"
@@ -33,12 +33,7 @@ def open_sentences(folder: Path, classes: Sequence[str] | None = None) -> Datase
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() == SUFFIX and path.name[0] != ".")
     names = [path.stem for path in files]
     if classes is not None:
-        unknown = [name for name in names if name not in classes]
-        if unknown:
-            raise DataError(
-                f"{folder}: the class {unknown[0]!r} is none of the {len(classes)} of the model ({listed(classes)})."
-                f"{nearest(unknown[0], classes)} Rename the file, or take it away."
-            )
+        require_classes(folder, names, classes, "file")
     elif len(files) < 2:
         raise DataError(
             f"{folder} has one class of sentences, {names[0]!r}; two are needed at least. Put each class into a text "

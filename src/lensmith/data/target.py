@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lensmith.data.dataset import NOT_GIVEN
 from lensmith.data.folders import SPLIT_NAMES
@@ -147,6 +148,16 @@ def _require_known(column: Column, rows: Sequence[Row], classes: Sequence[str]) 
                     f"{column.file}, line {row.line}: the label {shown(name)} is none of the {len(classes)} of the "
                     f"model ({listed(classes)}).{nearest(name, classes)} Correct it, or delete the row."
                 )
+
+
+def require_classes(root: Path, names: Sequence[str], classes: Sequence[str], noun: str) -> None:
+    """Raise DataError where a class that a folder or file (`noun`) is named after is none of a model's."""
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{root}: the class {unknown[0]!r} is none of the {len(classes)} of the model ({listed(classes)})."
+            f"{nearest(unknown[0], classes)} Rename the {noun}, or take it away."
+        )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -62,10 +62,9 @@ def features(
     model: Model, dataset: Dataset, chosen: np.ndarray, store: Store, advance: Callable[[int], None]
 ) -> Features:
     """Return what the base makes of the cells: of rows their columns, of sentences what the network reads in them."""
-    records = records_of(dataset)
     values = collect(model.chosen.engine.run(encoded(model, dataset, chosen))).features
     advance(len(chosen))
-    return Features(values, tuple(records[index] for index in chosen), len(values))
+    return Features(values, records_of(dataset, chosen.tolist()), len(values))
 
 
 def encoded(model: Model, dataset: Dataset, chosen: np.ndarray) -> np.ndarray:
