@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 import lensmith
-from lensmith import flags
+from lensmith import flags, looking
 from lensmith.errors import LensmithError
 
 app = typer.Typer(
@@ -78,7 +77,7 @@ def check(
     from lensmith.verbs import show
 
     found = lensmith.check(data, task=task, target=target, quiet=quiet)
-    _print_json(found.as_dict()) if as_json else show.check(found)
+    flags.print_json(found.as_dict()) if as_json else show.check(found)
     if found.problem:
         sys.exit(1)
 
@@ -196,7 +195,7 @@ def train(
         resume=resume,
         quiet=quiet,
     )
-    _print_json(show.run_as_dict(run)) if as_json else show.run(run)
+    flags.print_json(show.run_as_dict(run)) if as_json else show.run(run)
 
 
 @app.command(epilog="Example: lensmith preview photos/ --augment strong,rotation=90")
@@ -233,7 +232,7 @@ def evaluate(
     found = lensmith.evaluate(run, data, engine=engine, device=device, out=out, quiet=quiet)
     if csv is not None:
         show.write_evaluation(found, csv)
-    _print_json(found.as_dict()) if as_json else show.evaluation(found)
+    flags.print_json(found.as_dict()) if as_json else show.evaluation(found)
 
 
 @app.command(epilog="Examples: lensmith predict first new.jpg    lensmith predict first inbox/ --csv > answers.csv")
@@ -254,7 +253,7 @@ def predict(
         raise typer.BadParameter("choose one of --json and --csv")
     found = lensmith.predict(run, pictures, engine=engine, device=device, out=out, quiet=quiet)
     if as_json:
-        _print_json([prediction.as_dict() for prediction in found])
+        flags.print_json([prediction.as_dict() for prediction in found])
     elif as_csv:
         show.predictions_csv(found)
     else:
@@ -283,39 +282,9 @@ def networks(
     from lensmith.verbs.networks import facts
 
     found = lensmith.networks(pattern)
-    _print_json([network.as_dict() for network in facts(found)]) if as_json else show.networks(found, pattern)
+    flags.print_json([network.as_dict() for network in facts(found)]) if as_json else show.networks(found, pattern)
     if not found:
         sys.exit(1)
-
-
-@app.command(
-    epilog="Examples: lensmith inspect resnet18    lensmith inspect first --formulas    "
-    "lensmith inspect stack:28x28x192/conv5-32 --compare stack:28x28x192/conv1-16/conv5-32"
-)
-def inspect(
-    network: Annotated[
-        str,
-        typer.Argument(metavar="NETWORK|RUN", help="A network, module:factory, stack:..., or a run."),
-    ],
-    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
-    channels: Annotated[int | None, typer.Option(help="Of the picture. [what the first layer takes]")] = None,
-    compare: Annotated[
-        str | None, typer.Option(metavar="NETWORK|RUN", help="Another one, to be put beside it.")
-    ] = None,
-    svg: Annotated[Path | None, typer.Option(help="Also write a drawing to this file.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Also write a page with all formulas to this file.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Write out activations and repeated blocks too.")] = False,
-    formulas: Annotated[bool, typer.Option("--formulas", help="Show how each number is made.")] = False,
-    out: flags.Out = Path("runs"),
-    as_json: flags.AsJson = False,
-) -> None:
-    """The arithmetic of a network: sizes, parameters, multiply-adds, receptive fields."""
-    from lensmith.verbs import ledger
-
-    found = lensmith.inspect(
-        network, image_size=image_size, channels=channels, compare=compare, svg=svg, page=page, out=out
-    )
-    _print_json(found.as_dict()) if as_json else ledger.inspection(found, every=every, formulas=formulas)
 
 
 @app.command(epilog="Example: lensmith cache --clear")
@@ -328,7 +297,7 @@ def cache(
 
     found = lensmith.cache(clear=clear)
     if as_json:
-        _print_json([{"kind": e.kind, "name": e.name, "bytes": e.bytes, "used": e.used} for e in found])
+        flags.print_json([{"kind": e.kind, "name": e.name, "bytes": e.bytes, "used": e.used} for e in found])
     else:
         show.entries(found, cleared=clear)
 
@@ -352,12 +321,11 @@ def demo(
     if task is not None:
         from lensmith.verbs.demo import as_dict, told
 
-        return _print_json(as_dict(run)) if as_json else print(told(run))
-    _print_json(show.run_as_dict(run)) if as_json else show.run(run)
+        return flags.print_json(as_dict(run)) if as_json else print(told(run))
+    flags.print_json(show.run_as_dict(run)) if as_json else show.run(run)
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+looking.add_to(app)
 
 
 def _widths(text: str | None) -> tuple[int, ...] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -84,3 +86,8 @@ Resume = Annotated[
 PreviewTo = Annotated[
     Path | None, typer.Option("--preview", help="Write a sheet of augmented pictures to this file, and end.")
 ]
+
+
+def print_json(value: Any) -> None:
+    """Print what --json promises."""
+    print(json.dumps(value, indent=1, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))

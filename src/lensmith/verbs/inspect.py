@@ -12,6 +12,7 @@ from lensmith.errors import LensmithError, RunError, UsageError, nearest
 from lensmith.files import write_atomic, writing
 from lensmith.model import load_model
 from lensmith.run import Run, list_runs, open_run
+from lensmith.verbs.subject import is_run
 from lensmith.zoo.names import NetworkName, contract, resolve
 
 if TYPE_CHECKING:
@@ -83,18 +84,11 @@ def _inspected(given: str | Path | Run | nn.Module, size: int | None, channels: 
         raise UsageError(f"image_size is {size}; it must be at least 1.")
     if channels is not None and channels < 1:
         raise UsageError(f"channels is {channels}; it must be at least 1.")
-    if isinstance(given, Run) or (isinstance(given, str | Path) and _is_run(str(given), out)):
+    if isinstance(given, Run) or (isinstance(given, str | Path) and is_run(str(given), out)):
         return _of_run(open_run(given, out), size)
     if not isinstance(given, str | Path):
         return _of_module(type(given).__name__, given, size or 224, channels)
     return _of_name(str(given), size, channels, out)
-
-
-def _is_run(text: str, out: Path) -> bool:
-    """Return whether there is a run of this name, or it can only be the path of one."""
-    if any((folder / "run.json").is_file() for folder in (Path(text), out / text)):
-        return True
-    return "/" in text and ":" not in text and Path(text).is_dir()
 
 
 def _of_name(text: str, size: int | None, channels: int | None, out: Path) -> Inspection:
