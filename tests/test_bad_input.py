@@ -517,7 +517,7 @@ def test_predict_on_a_broken_picture(command: Command, run: Run, tmp_path: Path,
     for flags in ((), ("--csv",), ("--json",)):
         said = command("predict", run.folder, tmp_path / "broken.jpg", good, *flags)
         assert said.code == 1
-        assert "the file is empty" in said.out and str(good) in said.out
+        assert "the file is empty" in said.out and "disc/000.png" in said.out  # long paths are cut at their start
         assert "Traceback" not in said.err
     alone = command("predict", run.folder, tmp_path / "broken.jpg", "--csv")
     assert alone.code == 1

@@ -55,10 +55,11 @@ class Residual:
         found = {}
         for depth in (self.shallow, self.deep):
             for kind in KINDS:
-                found[f"{kind}{depth}"] = yield from self._one(kind, depth, lot, seed)
+                found[f"{kind}{depth}"] = yield from self.one(kind, depth, lot, seed)
         return {**facts(lot, 4, self.epochs), "depths": [self.shallow, self.deep], "networks": found}
 
-    def _one(self, kind: str, depth: int, lot: Lot, seed: int) -> Steps:
+    def one(self, kind: str, depth: int, lot: Lot, seed: int) -> Steps:
+        """Train one of the networks."""
         pupil = network(lambda: built(kind, depth), FEATURES, lot, seed)
         first = gradients(pupil, lot, min(GRADIENTS, lot.train))
         way = Way(self.epochs, self.batch_size, self.learning_rate, augment=self.augment, device=self.device)
