@@ -17,18 +17,37 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lensmith.run import Run as Run
     from lensmith.run import open_run as open_run
+    from lensmith.verbs.attack import attack as attack
     from lensmith.verbs.cache import cache as cache
     from lensmith.verbs.check import check as check
     from lensmith.verbs.demo import demo as demo
     from lensmith.verbs.evaluate import evaluate as evaluate
+    from lensmith.verbs.explain import explain as explain
     from lensmith.verbs.inspect import inspect as inspect
     from lensmith.verbs.networks import networks as networks
     from lensmith.verbs.predict import predict as predict
     from lensmith.verbs.preview import preview as preview
     from lensmith.verbs.report import report as report
+    from lensmith.verbs.see import see as see
+    from lensmith.verbs.stress import stress as stress
     from lensmith.verbs.train import train as train
 
-VERBS = ("cache", "check", "demo", "evaluate", "inspect", "networks", "predict", "preview", "report", "train")
+VERBS = (
+    "attack",
+    "cache",
+    "check",
+    "demo",
+    "evaluate",
+    "explain",
+    "inspect",
+    "networks",
+    "predict",
+    "preview",
+    "report",
+    "see",
+    "stress",
+    "train",
+)
 HOMES = {verb: f"lensmith.verbs.{verb}" for verb in VERBS} | {
     "Run": "lensmith.run",
     "open_run": "lensmith.run",

@@ -262,14 +262,18 @@ def predict(
         sys.exit(1)
 
 
-@app.command(epilog="Example: lensmith report first")
+@app.command(epilog="Examples: lensmith report first    lensmith report first --deep")
 def report(
     run: flags.RunPlace,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Explain the best, worst and typical pictures in several ways first.")
+    ] = False,
     browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     out: flags.Out = Path("runs"),
+    quiet: flags.Quiet = False,
 ) -> None:
     """Build a run's report again, and open it."""
-    print(lensmith.report(run, browse=browse and sys.stdout.isatty(), out=out))
+    print(lensmith.report(run, deep=deep, browse=browse and sys.stdout.isatty(), out=out, quiet=quiet))
 
 
 @app.command(epilog="Examples: lensmith networks resnet    lensmith networks 'timm/*vit*tiny*'")

@@ -10,6 +10,16 @@ from pathlib import Path
 
 from lensmith.errors import RunError
 
+NOT_HERE = (
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.EROFS,
+    errno.EPERM,
+)
+
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
@@ -18,11 +28,11 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(f"the disk is full: {folder} cannot be written. Free some space or choose --out.") from error
-        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
-            raise RunError(f"{folder} cannot be written ({error.strerror}). Choose another place by --out.") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise RunError(f"{folder} cannot be written ({error.strerror}). Choose another place by --out.") from error
+            raise RunError(
+                f"the disk is full: {folder} cannot be written. Free some space, or choose another --out or --save."
+            ) from error
+        if error.errno in NOT_HERE:
+            raise RunError(f"{folder} cannot be written ({error.strerror}). Choose another --out or --save.") from error
         raise
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from lensmith.data.dataset import spoken
 from lensmith.files import write_atomic, writing
-from lensmith.reports import classes, inventory, learning, making, results, words
+from lensmith.reports import classes, closer, inventory, learning, making, results, words
 from lensmith.reports.draw import TEMPLATES, draw
 from lensmith.reports.source import Source, read_source, text
 
@@ -54,6 +54,7 @@ def render(source: Source) -> str:
         "measures": results.measures(source),
         "sureness": results.sureness(source),
         "examples": making.examples(source),
+        "deep": closer.deep(source),
         "sentences": making.sentences(source),
         "columns": results.columns(source),
         "data": inventory.data(source),

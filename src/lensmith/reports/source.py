@@ -64,6 +64,7 @@ class Source:
     pictures: tuple[dict[str, Any], ...] = ()
     columns: tuple[dict[str, Any], ...] = ()
     sentences: tuple[dict[str, Any], ...] = ()
+    deep: dict[str, Any] = field(default_factory=dict)
 
     @property
     def held_out(self) -> str:
@@ -104,6 +105,7 @@ def read_source(folder: Path) -> Source:
         pictures=_entries(folder / "figures" / "pictures.json"),
         sentences=_entries(folder / "figures" / "sentences.json"),
         columns=_entries(folder / "figures" / "columns.json"),
+        deep=mapping(_read_json(folder / "figures" / "deep.json")),
     )
 
 

@@ -40,7 +40,9 @@ class Explanation:
     that is explained, `output` its place among the scores. score: before softmax. probability: None for numbers.
     method, rule, layer: what made it; layer None where none was needed. map: (h, w) float32, how much each place spoke
     for the target; below zero against it, where the method tells the two apart. `unit` is what it is measured in.
-    colours: (s, s, 3) float32 for methods that say more than one number a pixel, else None. how: a sentence.
+    colours: (s, s, 3) float32 for methods that say more than one number a pixel, else None. answers: of occlusion, the
+    class that wins while the window stands at each place (rows, columns), else None (Zeiler and Fergus, figure 6 e).
+    how: a sentence.
     """
 
     picture: np.ndarray
@@ -57,6 +59,7 @@ class Explanation:
     how: str
     seconds: float
     colours: np.ndarray | None = None
+    answers: np.ndarray | None = None
     grade: Grade | None = None
 
     @property

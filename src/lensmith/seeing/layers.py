@@ -84,7 +84,7 @@ def last_map(there: tuple[Layer, ...]) -> Layer:
     if not maps:
         raise UsageError(
             "the network has no layer that gives a map, so there is nothing to draw over the picture from inside it. "
-            "Methods that need no map remain: occlusion, saliency, integrated, smoothgrad."
+            "Methods that need no map remain: occlusion, saliency, integrated, smoothgrad, deconvnet."
         )
     return maps[-1]
 

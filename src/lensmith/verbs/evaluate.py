@@ -84,7 +84,7 @@ def evaluate(
     model = load_model(found.model_folder, store, engine=engine, device=device)
     if data is None:
         split = str(found.field("held_out"))
-        dataset = _held_out(found, model, split, store)
+        dataset = held_out(found, model, split, store)
     else:
         split, dataset = "new", _new(found, model, Path(data).expanduser().resolve())
     kind = kind_of(dataset.example)
@@ -124,13 +124,17 @@ def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
     """Return how many of the pictures the run trained on, or stopped by; none of its held-out ones were."""
     if split != "new":
         return 0
-    held_out = run.field("held_out")
-    rows = run.read_table("splits.csv", ("sha256", "split"))
-    used = {row["sha256"] for row in rows if row["split"] not in ("", held_out)}
+    used = trained_on(run)
     return sum(content in used for content in sha256)
 
 
-def _held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
+def trained_on(run: Run) -> set[str]:
+    """Return the SHA-256 of every example that a run learned from, or was stopped by."""
+    kept = ("", run.field("held_out"))
+    return {row["sha256"] for row in run.read_table("splits.csv", ("sha256", "split")) if row["split"] not in kept}
+
+
+def held_out(run: Run, model: Model, split: str, store: Store) -> Dataset:
     """Return the run's held-out examples as a data set, after making sure that they are what they were."""
     table = run.read_table("splits.csv", ("path", "target", "split", "sha256"))
     rows = [row for row in table if row["split"] == split]

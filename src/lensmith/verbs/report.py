@@ -8,13 +8,22 @@ from lensmith.reports import write_report
 from lensmith.run import Run, open_run
 
 
-def report(run: Run | str | Path, *, browse: bool = False, out: str | Path = "runs") -> Path:
+def report(
+    run: Run | str | Path, *, deep: bool = False, browse: bool = False, out: str | Path = "runs", quiet: bool = True
+) -> Path:
     """Write report.html from the run folder alone and return its path.
 
-    run: a run, its folder, or its name in `out`. browse: open it in the browser. out: the folder of runs. Raises
-    RunError if there is no such run or its files are damaged.
+    run: a run, its folder, or its name in `out`. deep: first explain the best, the worst and typical held-out pictures
+    in several ways, which needs them where they were. browse: open it in the browser. out: the folder of runs. quiet:
+    show no progress. Raises RunError if there is no such run or its files are damaged.
     """
-    path = write_report(open_run(run, Path(out)).folder)
+    found = open_run(run, Path(out))
+    if deep:
+        from lensmith.verbs.console import Console
+        from lensmith.verbs.deep import look_deeper
+
+        look_deeper(found, Console(quiet))
+    path = write_report(found.folder)
     if browse:
         import webbrowser
 

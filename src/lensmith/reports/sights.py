@@ -1,0 +1,112 @@
+"""The page of `lensmith see`: what a network has learned, as pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from markupsafe import Markup
+from PIL import Image, features
+
+from lensmith.reports import words
+from lensmith.reports.axes import Axis, nice_ticks, share_axis
+from lensmith.reports.curves import path
+from lensmith.reports.draw import TEMPLATES, draw
+from lensmith.reports.mosaic import png
+
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 1010.0, 18.0, 250.0
+QUALITY = 88
+STARTS = {
+    "fourier": "The pictures are sums of waves and of uncorrelated colours, and the network sees them shifted, turned "
+    "and scaled at every step, so that only what holds for all of these views can grow (Olah, Mordvintsev and "
+    "Schubert 2017).",
+    "blank": "Each picture began as plain grey, and its pixels followed the gradient. The network is excited by "
+    "fine patterns that no photograph has: this is what it answers to, not what it was shown in training.",
+    "noise": "Each picture began as noise; its pixels followed the gradient, shifted a little at every step and "
+    "blurred every few, so that fine patterns fade.",
+}
+
+
+def page(found: Mapping[str, Any], pictures: Mapping[str, Image.Image], smooth: Collection[str]) -> str:
+    """Return a page that opens anywhere, from what sights.json holds and its pictures by name.
+
+    smooth: the names of those that may be made smaller at a small loss; all others keep every pixel.
+    """
+
+    def picture(name: str, words_for_it: str, style: str = "") -> Markup:
+        one = pictures[name]
+        source = _uri(one, name in smooth)
+        return Markup('<img src="{}" alt="{}" width="{}" height="{}" class="{}">').format(
+            source, words.clean(words_for_it), one.width, one.height, style
+        )
+
+    values = {
+        "style": Markup("".join((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "see/see.css"))),
+        "found": found,
+        "picture": picture,
+        "chart": _chart(found["activations"]),
+        "by_layer": _by_layer(found["filters"]),
+        "how": STARTS[found["start"]],
+        "file": lambda name: PurePath(name).name,
+        "times": _times,
+    }
+    return str(draw("see/page.html", values))
+
+
+def _uri(one: Image.Image, smooth: bool) -> str:
+    """Return a picture as a data URI: a PNG, or, smooth and where Pillow can, WebP at a fraction of the size."""
+    if not smooth or not features.check("webp"):
+        return f"data:image/png;base64,{base64.b64encode(png(one)).decode()}"
+    buffer = io.BytesIO()
+    one.save(buffer, "WEBP", quality=QUALITY, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _by_layer(filters: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for one in filters:
+        found.setdefault(one["layer"], []).append(one)
+    return found
+
+
+def _times(reached: float, highest: float | None) -> str:
+    """Return how a score compares to the highest of any picture, in words; nothing where that says nothing."""
+    if highest is None:
+        return ""
+    if highest > 0 and reached > highest:
+        times = reached / highest
+        return f"{times:.1f} times that" if times < 9.95 else f"{times:,.0f} times that"
+    return "less than that" if reached < highest else ""
+
+
+def _chart(activations: Sequence[Mapping[str, Any]]) -> Markup:
+    """Draw the shares of zeros over all activations; empty markup for fewer than two."""
+    if len(activations) < 2:
+        return Markup("")
+    points = {name: [(number, one[name]) for number, one in enumerate(activations, 1)] for name in ("zeros", "nearly")}
+    ys = share_axis([0.0, 1.0], BOTTOM, TOP)
+    ticks = [1.0, *(tick for tick in nice_ticks(1, len(activations), whole=True) if 1 < tick <= len(activations))]
+    xs = Axis(1, len(activations), LEFT, RIGHT, tuple(ticks), tuple(f"{tick:g}" for tick in ticks))
+    return draw(
+        "see/quiet.svg",
+        {
+            "xs": xs.marks,
+            "ys": ys.marks,
+            "lines": {name: path(some, None, xs, ys) for name, some in points.items()},
+            "dots": [
+                {
+                    "x": xs.at(number),
+                    "y": ys.at(one["zeros"]),
+                    "says": f"{one['name']} ({one['kind']}): {words.percent(one['zeros'])} zero, "
+                    f"{words.percent(one['nearly'])} zero or nearly",
+                }
+                for number, one in enumerate(activations, 1)
+            ],
+            "frame": {"left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
+            "first": activations[0],
+            "last": activations[-1],
+        },
+    )

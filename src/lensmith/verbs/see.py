@@ -1,0 +1,301 @@
+"""`lensmith see`: what a network has learned, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensmith.data.store import Store
+from lensmith.errors import UsageError
+from lensmith.reports import mosaic
+from lensmith.reports import sights as pages
+from lensmith.run import Run, open_run
+from lensmith.seeing.subject import Subject
+from lensmith.verbs import exciting, sighting
+from lensmith.verbs.console import Console, Stopwatch
+from lensmith.verbs.folders import Folder
+from lensmith.verbs.gathering import Gathered, gathered, listed, spread, trained_on
+from lensmith.verbs.resembling import neighbours
+from lensmith.verbs.sighting import Album
+from lensmith.verbs.subject import is_run, open_subject
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lensmith.seeing.layers import Layer
+
+PAGE, NUMBERS = "page.html", "sights.json"
+LAYERS_OF_MAPS, LAYERS_OF_FILTERS, FILTERS_EACH, FILTERS_OF_ONE, CLASSES = 6, 4, 2, 6, 4
+MAPS_OF, NEIGHBOURS_OF = 2, 3  # pictures
+MEMBERS = 32  # pictures of a class that its template is made from
+QUIET_PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Sights:
+    """What was seen of a network: `found` is what sights.json holds, in the folder of `page`."""
+
+    network: str
+    page: Path
+    found: Mapping[str, Any] = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form that --json prints."""
+        return {"page": str(self.page), **self.found}
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is to be looked at: layers for feature maps, and layers for filters; channels of them (none: `each` of those
+    that stand out)."""
+
+    of_maps: tuple[Layer, ...]
+    of_filters: tuple[Layer, ...]
+    channels: tuple[int, ...]
+    each: int
+
+
+def see(
+    network: str | Path | Run | nn.Module,
+    pictures: str | Path | Sequence[str | Path] | None = None,
+    *,
+    layer: str | None = None,
+    filters: str | Sequence[int] | None = None,
+    classes: str | Sequence[str] | None = None,
+    search: str | Path | None = None,
+    count: int = 300,
+    start: str = "fourier",
+    steps: int | None = None,
+    weights: str = "auto",
+    image_size: int | None = None,
+    save: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: str | Path = "runs",
+    quiet: bool = False,
+) -> Sights:
+    """Look at what a network has learned, write a page about it, and return Sights.
+
+    network: a run, a network by name, module:factory, or in Python a torch module for pictures. pictures: files and
+    folders that it is shown; the maps of the first two are drawn. layer: a layer by name, or several with commas
+    (None: a few, from the first to the last). filters: channels of that layer, "3,17" or numbers (None: a few that
+    stand out). classes: names of classes, several with commas (None: those it answers with, or a few). search:
+    a folder of pictures in which to look for what excites filters, for classes and neighbours (None: the training
+    pictures of a run, or `pictures`). count: how many of them at most. start: how ascent finds its pictures: fourier,
+    blank or noise. steps: of an ascent (None: as many as suit the start). weights: as in train, for networks by name.
+    image_size: the side it sees, for networks alone. save: the folder to write to (None: sights in the run's folder, or
+    in the current one). seed: of the starts of ascent. device: of the engine, auto, cpu, cuda or mps. out: the folder
+    of runs. quiet: say nothing.
+
+    Raises UsageError, RunError, WeightsError or DataError for what is not there or cannot be looked at.
+    """
+    from lensmith.seeing.ascent import way
+    from lensmith.training.memory import keep_memory
+
+    climbing, to_classes = way(start, steps), way(start, steps, classes=True)
+    if count < 1:
+        raise UsageError(f"count is {count}; it must be at least 1. Try 300.")
+    console, store, watch, album = Console(quiet), Store(), Stopwatch(), Album()
+    subject = open_subject(
+        network, weights=weights, image_size=image_size, device=device, out=Path(out), say=console.say
+    )
+    run = _run(network, Path(out))
+    folder = Folder.of(save, run, "sights")
+    keep_memory()
+    chosen, wanted = _chosen(subject, layer, filters), _wanted(subject, classes)
+    shown, searched, source = _pictures(subject, pictures, search, run, count, store, console)
+    scores = subject.says(list(searched.squares))
+    wanted = wanted or [_class(subject, name) for name in _classes(subject, shown, searched)]
+    found: dict[str, Any] = {
+        "network": subject.name,
+        "task": subject.task.kind,
+        "image_size": subject.geometry.image_size,
+        "searched": {"what": source, "pictures": len(searched), "of": searched.of},
+        "unreadable": [{"path": path, "reason": why} for path, why in {*shown.unreadable, *searched.unreadable}],
+    }
+    first = shown.first(MAPS_OF)
+    with watch.step("first layer and maps"):
+        found["first_layer"] = sighting.first_layer(subject, album)
+        there = len(first) and chosen.of_maps
+        found["pictures"] = sighting.maps(subject, first, chosen.of_maps, chosen.channels, album) if there else []
+    with watch.step("activations"):
+        seen = shown.squares if len(shown) else searched.squares
+        found["activations_of"] = min(len(seen), QUIET_PICTURES)
+        found["activations"] = sighting.quiet(subject, seen[:QUIET_PICTURES]) if len(seen) else []
+    with watch.step("classes"):
+        found["classes"] = exciting.classes(subject, wanted, scores, searched, to_classes, album, console, seed=seed)
+    with watch.step("filters"):
+        found["filters"] = exciting.filters(
+            subject,
+            dict.fromkeys(chosen.of_filters, chosen.channels),
+            searched,
+            climbing,
+            album,
+            console,
+            seed=seed,
+            each=chosen.each,
+        )
+    with watch.step("neighbours"):
+        found["nearest"] = neighbours(
+            subject, run, shown.first(NEIGHBOURS_OF), searched, search is None, store, album, console
+        )
+    with watch.step("templates"):
+        found["templates"] = sighting.templates(
+            subject, wanted, _members(subject, wanted, searched, scores), scores, searched, album
+        )
+    times = watch.as_dict()
+    found |= {
+        "start": start,
+        "steps": climbing.steps,
+        "seed": seed,
+        "seconds": times["seconds"],
+        "times": times["steps"],
+    }
+    return _written(folder, found, album)
+
+
+def _run(network: object, out: Path) -> Run | None:
+    """Return the run that is meant, None where it is a network."""
+    if isinstance(network, Run):
+        return network
+    named = isinstance(network, str | Path) and is_run(str(network), out)
+    return open_run(network, out) if named and isinstance(network, str | Path) else None
+
+
+def _pictures(
+    subject: Subject,
+    pictures: str | Path | Sequence[str | Path] | None,
+    search: str | Path | None,
+    run: Run | None,
+    count: int,
+    store: Store,
+    console: Console,
+) -> tuple[Gathered, Gathered, str]:
+    """Return the pictures shown, those searched, and what the latter are."""
+    places = [pictures] if isinstance(pictures, str | Path) else list(pictures or ())
+    classes, geometry = subject.task.classes, subject.geometry
+    own = listed(places, classes)
+    if search is not None:
+        pool, source = listed([search], classes), "in the folder"
+    elif run is not None:
+        pool, source = trained_on(run), "it was trained on"
+    else:
+        pool, source = own, "given"
+    if not places and run is not None:
+        own = spread(trained_on(run, str(run.document.get("held_out", "test"))), NEIGHBOURS_OF)
+    elif not places and search is not None:
+        own = spread(pool, NEIGHBOURS_OF)
+    own, pool = spread(own, count), spread(pool, count)
+    with console.progress("pictures read", len(own.paths) + len(pool.paths)) as advance:
+        shown = gathered(own, geometry, store, advance)
+        if pool == own:
+            return shown, shown, source
+        return shown, gathered(pool, geometry, store, lambda done: advance(len(own.paths) + done)), source
+
+
+def _chosen(subject: Subject, layer: str | None, filters: str | Sequence[int] | None) -> _Chosen:
+    """Return the layers and filters to look at. Raises UsageError for one that is not there."""
+    from lensmith.seeing.activity import layers_of, spread
+    from lensmith.seeing.layers import named
+
+    there = layers_of(subject.eye, subject.geometry.image_size)
+    channels = _numbers(filters)
+    if channels and layer is None:
+        raise UsageError(f"filter is {filters!r}, but of which layer? Name one by --layer.")
+    if layer is None:
+        of_maps, of_filters = spread(there, LAYERS_OF_MAPS), spread(there, LAYERS_OF_FILTERS)
+        each = FILTERS_EACH
+    else:
+        of_filters = [named(there, name.strip()) for name in layer.split(",")]
+        of_maps = [one for one in of_filters if one.is_map]
+        each = FILTERS_OF_ONE if len(of_filters) == 1 else FILTERS_EACH
+    for one in of_filters:
+        if not one.is_map and len(one.shape) == 2:
+            raise UsageError(
+                f"layer {one.name} gives {one.shape[0]} rows of numbers that are no map. Try another layer."
+            )
+        _require_channels(one, channels)
+    return _Chosen(tuple(of_maps), tuple(of_filters), channels, each)
+
+
+def _numbers(filters: str | Sequence[int] | None) -> tuple[int, ...]:
+    if filters is None:
+        return ()
+    try:
+        found = tuple(int(part) for part in (filters.split(",") if isinstance(filters, str) else filters))
+    except ValueError:
+        raise UsageError(f"filter is {filters!r}; numbers with commas between them are needed. Try 0,1,2.") from None
+    return tuple(dict.fromkeys(found))
+
+
+def _require_channels(layer: Layer, wanted: Sequence[int]) -> None:
+    count = sighting.channels_of(layer)
+    beyond = [number for number in wanted if not 0 <= number < count]
+    if beyond:
+        raise UsageError(f"layer {layer.name} has no filter {beyond[0]}: it has {count}, from 0 to {count - 1}.")
+
+
+def _wanted(subject: Subject, classes: str | Sequence[str] | None) -> list[tuple[str, int, float]]:
+    """Return the classes asked for: each text is one, or, where no class is called so, several with commas.
+
+    Raises UsageError for one that is not there.
+    """
+    found: list[str] = []
+    for text in [classes] if isinstance(classes, str) else classes or ():
+        found += [text] if text in subject.task.classes else [name.strip() for name in text.split(",")]
+    return [_class(subject, name) for name in dict.fromkeys(found)]
+
+
+def _class(subject: Subject, name: str) -> tuple[str, int, float]:
+    """Return a class with its output and the sign that speaks for it; a number may stand for a class."""
+    if not subject.task.classes:
+        if name:
+            subject.output(name)  # says that there are no classes
+        return "the number", 0, 1.0
+    output, sign = subject.output(name)
+    classes = subject.task.classes
+    return (name if name in classes else classes[output]), output, sign
+
+
+def _classes(subject: Subject, shown: Gathered, searched: Gathered) -> list[str]:
+    """Return the classes to look at where none is named: what the network answers for the pictures shown, and others
+    from the first to the last."""
+    names = subject.task.classes
+    if not names:
+        return [""]
+    answers = subject.answers(list((shown if len(shown) else searched).squares[:CLASSES]))
+    answered = [names[int(np.argmax(answer))] for answer in answers]
+    others = [names[round(place)] for place in np.linspace(0, len(names) - 1, min(CLASSES, len(names)))]
+    return sorted(list(dict.fromkeys([*answered, *others]))[:CLASSES], key=names.index)
+
+
+def _members(
+    subject: Subject, classes: Sequence[tuple[str, int, float]], searched: Gathered, scores: np.ndarray
+) -> dict[str, list[int]]:
+    """Return the positions of each class's pictures, by what they show, or else by what the network answers."""
+    known = any(searched.labels)
+    answers = subject.task.answers(scores) if len(scores) else np.zeros((0, 1))
+    if not subject.task.classes:
+        return {name: list(range(len(searched)))[:MEMBERS] for name, *_ in classes}
+    found = {}
+    for name, *_ in classes:
+        place = subject.task.classes.index(name)
+        mine = [
+            position
+            for position, label in enumerate(searched.labels)
+            if (name in label.split(";") if known else int(np.argmax(answers[position])) == place)
+        ]
+        found[name] = mine[:MEMBERS]
+    return found
+
+
+def _written(folder: Folder, found: dict[str, Any], album: Album) -> Sights:
+    for name, picture in album.pictures.items():
+        folder.write(f"{name}.png", mosaic.png(picture))
+    folder.write_json(NUMBERS, found)
+    folder.write(PAGE, pages.page(found, album.pictures, album.smooth).encode("utf-8", "replace"))
+    return Sights(str(found["network"]), folder.path / PAGE, found)
