@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensmith.data import decode
-from lensmith.data.preprocess import read_square
+from lensmith.data.preprocess import Preprocessing, read_square
 from lensmith.errors import UsageError
 from lensmith.run import Run
 from lensmith.seeing.explanation import Explanation
@@ -18,6 +18,7 @@ from lensmith.seeing.methods import METHODS, Settings, targets_of
 from lensmith.seeing.overlay import full_scale, painted
 from lensmith.verbs.console import Console
 from lensmith.verbs.evaluate import Evaluation, evaluate
+from lensmith.verbs.kinds.pictures import root_of
 from lensmith.verbs.subject import open_subject
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def look_deeper(run: Run, console: Console) -> None:
     found = evaluate(run, quiet=True)
     subject = open_subject(run)
     chosen = _chosen(found.task.worth(found.targets, found.answers))
-    there = [(kind, place, square) for kind, place in chosen for square in _squares(found, place, subject.geometry)]
+    root, geometry = root_of(run), subject.geometry
+    there = [(kind, place, one) for kind, place in chosen for one in _squares(root / found.paths[place], geometry)]
     squares, paths = [square for _, _, square in there], [found.paths[place] for _, place, _ in there]
     targets, grader = targets_of(subject, squares), Grader(subject, Settings())
     entries = [_entry(run, found, *one, number) for number, one in enumerate(there, start=1)]
@@ -68,12 +70,10 @@ def _chosen(worth: np.ndarray) -> list[tuple[str, int]]:
     return [(kind, place) for place, kind in found.items()]
 
 
-def _squares(found: Evaluation, place: int, geometry: Any) -> Sequence[np.ndarray]:
+def _squares(path: Path, geometry: Preprocessing) -> Sequence[np.ndarray]:
     """Return what the network sees of a picture; nothing if it cannot be read any more."""
-    source = Path(found.data)
-    root = source.parent if source.is_file() else source
     try:
-        return [read_square(decode.picture_bytes(root / found.paths[place]), geometry)[0]]
+        return [read_square(decode.picture_bytes(path), geometry)[0]]
     except decode.Unreadable:
         return []
 

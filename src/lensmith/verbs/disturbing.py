@@ -20,7 +20,7 @@ from lensmith.run import Run
 from lensmith.seeing.disturbances import Series, disturbed, middle, with_margin
 from lensmith.seeing.subject import Subject
 from lensmith.tasks.interface import Answers, Task
-from lensmith.verbs.evaluate import held_out, trained_on
+from lensmith.verbs.evaluate import contents_used, held_out
 from lensmith.verbs.kinds.known import PICTURE
 from lensmith.verbs.kinds.pictures import list_pictures
 
@@ -217,7 +217,7 @@ def _seen(run: Run | None, found: Dataset, store: Store) -> str:
     """Return what to know where a run was trained on some of the pictures, empty where it was not."""
     if run is None:
         return ""
-    used, count = trained_on(run), 0
+    used, count = contents_used(run), 0
     for path in found.paths:
         try:
             count += store.file_sha256(found.root / path) in used

@@ -124,11 +124,11 @@ def _seen(run: Run, split: str, sha256: tuple[str, ...]) -> int:
     """Return how many of the pictures the run trained on, or stopped by; none of its held-out ones were."""
     if split != "new":
         return 0
-    used = trained_on(run)
+    used = contents_used(run)
     return sum(content in used for content in sha256)
 
 
-def trained_on(run: Run) -> set[str]:
+def contents_used(run: Run) -> set[str]:
     """Return the SHA-256 of every example that a run learned from, or was stopped by."""
     kept = ("", run.field("held_out"))
     return {row["sha256"] for row in run.read_table("splits.csv", ("sha256", "split")) if row["split"] not in kept}

@@ -11,10 +11,9 @@ import numpy as np
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.read import Files, read_pictures
 from lensmith.data.store import Store
-from lensmith.data.table import TABLE_SUFFIXES
 from lensmith.errors import DataError
 from lensmith.run import Run
-from lensmith.verbs.kinds.pictures import list_pictures
+from lensmith.verbs.kinds.pictures import list_pictures, root_of
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ def trained_on(run: Run, split: str = "train") -> Listed:
 
     Raises DataError where none is.
     """
-    source = Path(run.field("request")["data"])
-    root = source.parent if source.suffix.lower() in TABLE_SUFFIXES and not source.is_dir() else source
+    root = root_of(run)
     rows = [row for row in run.read_table("splits.csv", ("path", "target", "split")) if row["split"] == split]
     there = [row for row in rows if (root / row["path"]).is_file()]
     if rows and not there:

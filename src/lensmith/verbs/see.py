@@ -13,15 +13,15 @@ from lensmith.data.store import Store
 from lensmith.errors import UsageError
 from lensmith.reports import mosaic
 from lensmith.reports import sights as pages
-from lensmith.run import Run, open_run
+from lensmith.run import Run
 from lensmith.seeing.subject import Subject
 from lensmith.verbs import exciting, sighting
 from lensmith.verbs.console import Console, Stopwatch
-from lensmith.verbs.folders import Folder
+from lensmith.verbs.folders import Folder, run_of
 from lensmith.verbs.gathering import Gathered, gathered, listed, spread, trained_on
 from lensmith.verbs.resembling import neighbours
 from lensmith.verbs.sighting import Album
-from lensmith.verbs.subject import is_run, open_subject
+from lensmith.verbs.subject import open_subject
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,7 +103,7 @@ def see(
     subject = open_subject(
         network, weights=weights, image_size=image_size, device=device, out=Path(out), say=console.say
     )
-    run = _run(network, Path(out))
+    run = run_of(network, Path(out))
     folder = Folder.of(save, run, "sights")
     keep_memory()
     chosen, wanted = _chosen(subject, layer, filters), _wanted(subject, classes)
@@ -115,7 +115,9 @@ def see(
         "task": subject.task.kind,
         "image_size": subject.geometry.image_size,
         "searched": {"what": source, "pictures": len(searched), "of": searched.of},
-        "unreadable": [{"path": path, "reason": why} for path, why in {*shown.unreadable, *searched.unreadable}],
+        "unreadable": [
+            {"path": path, "reason": why} for path, why in dict.fromkeys([*shown.unreadable, *searched.unreadable])
+        ],
     }
     first = shown.first(MAPS_OF)
     with watch.step("first layer and maps"):
@@ -158,12 +160,10 @@ def see(
     return _written(folder, found, album)
 
 
-def _run(network: object, out: Path) -> Run | None:
-    """Return the run that is meant, None where it is a network."""
-    if isinstance(network, Run):
-        return network
-    named = isinstance(network, str | Path) and is_run(str(network), out)
-    return open_run(network, out) if named and isinstance(network, str | Path) else None
+def _unreadable(shown: Gathered, searched: Gathered) -> list[dict[str, str]]:
+    """Return paths and reasons, each once."""
+    every = dict.fromkeys([*shown.unreadable, *searched.unreadable])
+    return [{"path": path, "reason": reason} for path, reason in every]
 
 
 def _pictures(

@@ -107,8 +107,7 @@ def show(
 
 def held_out(run: Run, model: Model, rows: Sequence[dict[str, str]], split: str, store: Store) -> Dataset:
     """Return the held-out pictures, after making sure that they are the same files."""
-    source = Path(run.field("request")["data"])
-    root = source.parent if source.suffix.lower() in TABLE_SUFFIXES and not source.is_dir() else source
+    root = root_of(run)
     for row in rows:
         try:
             same = store.file_sha256(root / row["path"]) == row["sha256"]
@@ -132,6 +131,12 @@ def held_out(run: Run, model: Model, rows: Sequence[dict[str, str]], split: str,
         given=(split,) * len(rows),
         target_name=str(run.document.get("target", "")),
     )
+
+
+def root_of(run: Run) -> Path:
+    """Return the folder below which the pictures of a run lie: its data, or where the table lies that lists them."""
+    source = Path(run.field("request")["data"])
+    return source.parent if source.suffix.lower() in TABLE_SUFFIXES and not source.is_dir() else source
 
 
 def ask(model: Model, places: Sequence[str | Path], store: Store, console: Console) -> Iterator[Said]:
