@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MEASURES = $(filter-out benchmarks/photographs.py,$(shell grep -l '^if __name__' benchmarks/*.py))
 READY := $(VENV)/.ready
+WORKERS ?= 2
 
 .PHONY: demo test check unit slow bench lock clean browser
 
@@ -18,7 +19,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY) browser
-	$(BIN)/pytest -m "not slow" --durations=10
+	$(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile --durations=10
 
 slow: $(READY)
 	$(BIN)/pytest -m slow

@@ -115,9 +115,7 @@ def see(
         "task": subject.task.kind,
         "image_size": subject.geometry.image_size,
         "searched": {"what": source, "pictures": len(searched), "of": searched.of},
-        "unreadable": [
-            {"path": path, "reason": why} for path, why in dict.fromkeys([*shown.unreadable, *searched.unreadable])
-        ],
+        "unreadable": _unreadable(shown, searched),
     }
     first = shown.first(MAPS_OF)
     with watch.step("first layer and maps"):
