@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,8 @@ def open_subject(
         return _of_run(open_run(network, out), engine, device)
     if not isinstance(network, str | Path):
         given = Preprocessing(image_size or SIDE, MEAN, STD)
-        return _of_module(network, type(network).__name__, given)
+        # A copy: looking must not freeze the user's own network, nor put it into evaluation mode.
+        return _of_module(copy.deepcopy(network), type(network).__name__, given)
     try:
         name = resolve(str(network), Store().folder)
     except UsageError as error:
