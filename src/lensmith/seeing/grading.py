@@ -30,8 +30,8 @@ FLOOR = 0.01  # a probability below it is as good as none: areas are those of lo
 
 LEAST_FALL = 0.2  # of the probability, while the picture is taken away in all those ways, and
 LEAST_SHARE = 0.2  # of what it was
-PIECES, ORDERS = 7, 4  # along a side: the picture cut into pieces that are put in another order, so many times
-MOST_LEFT = 0.7  # of the probability, when they are
+CRUMBS, ORDERS = 56, 4  # along a side: the picture cut into crumbs that are put in another order, so many times
+MOST_LEFT = 0.1  # of the probability, when they are: colours and the finest texture are all that remains
 MANY = 10  # classes; of fewer, a network may well take a heap of pieces for this one
 LEAST_MOVE = 0.01  # of a number, as a share of its size
 BEATEN = 0.95  # of the random maps
@@ -47,7 +47,7 @@ class Examined(Grade):
     """A grade with all that it rests on.
 
     whole: the probability of the target; lowest: what was left of it at worst, of all parts of the picture shown. bare,
-    blurred, mixed: of its mean colour alone, of its blur, of its pieces in another order. hangs: whether the answer
+    blurred, mixed: of its mean colour alone, of its blur, of its crumbs in another order. hangs: whether the answer
     hangs on the picture; if not, no map of it can pass. beaten: the share of random maps that did worse. again:
     likeness to the map made once more. alike: to those of redrawn networks, by what was redrawn. gone, back,
     gone_by_chance, back_by_chance: the curves of deletion and insertion from nothing to all, of random maps in the
@@ -95,7 +95,7 @@ class Trial:
 def trial(subject: Subject, square: np.ndarray, target: Target, seed: int = 0) -> Trial:
     """Show the network a picture, nothing of it, and parts of it that random maps choose."""
     value = _value(subject, target)
-    orders = [_mixed(square, generator(seed, "pieces", number)) for number in range(ORDERS)]
+    orders = [_mixed(square, generator(seed, "crumbs", number)) for number in range(ORDERS)]
     said = value([square, filled(square, "mean"), filled(square, "blur"), *orders]).tolist()
     ends, mixed = (said[0], said[1], said[2]), float(np.mean(said[3:]))
     begun = Trial(square, value, ends, mixed, np.empty(0), len(subject.task.classes))
@@ -218,8 +218,8 @@ def _loose(begun: Trial, every: np.ndarray) -> str:
         )
     if begun.classes >= MANY and begun.mixed >= MOST_LEFT * whole:
         return (
-            f"The network gives this answer {whole:.1%}, and {begun.mixed:.1%} when the picture is cut into pieces "
-            "that are put in another order. It goes by what is everywhere, so no place in it can be the reason."
+            f"The network gives this answer {whole:.1%}, and {begun.mixed:.1%} when the picture is cut into crumbs of a "
+            "few pixels that are put in another order. It goes by what any heap of them has: no place is the reason."
         )
     return ""
 
@@ -257,11 +257,12 @@ def _order(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def _mixed(square: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return the picture cut into PIECES x PIECES, which are put in another order; what is left over stays."""
-    part, found = len(square) // PIECES, square.copy()
-    order = random.permutation(PIECES * PIECES)
+    """Return the picture cut into crumbs of two pixels or more, which are put in another order; what is left over stays."""
+    part, found = max(2, len(square) // CRUMBS), square.copy()
+    count = len(square) // part
+    order = random.permutation(count * count)
     for place, piece in enumerate(order.tolist()):
-        (down, right), (above, left) = ((at // PIECES * part, at % PIECES * part) for at in (place, piece))
+        (down, right), (above, left) = ((at // count * part, at % count * part) for at in (place, piece))
         found[down : down + part, right : right + part] = square[above : above + part, left : left + part]
     return found
 
