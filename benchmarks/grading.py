@@ -1,8 +1,8 @@
 """Whether the verdicts on maps are right: trained networks, networks with random weights, and maps known to be wrong.
 
 `benchmarks/grading.py [--count N] [--network NAME] [--methods a,b] [--random N]` takes every so many of those of
-photos/ that had no part in choosing the limits (those were every fourth, every fifth, and half of the others), and prints
-the share of maps called "the model":
+photos/ that had no part in choosing the limits (those were every fourth, every fifth, and half of the others), and
+prints the share of maps called "the model":
 - of the trained network by method, of all photographs and of those it is sure of (probability 0.5 and more); `auto`
   takes the first of grad-cam, occlusion and integrated that passes (of those among the methods measured);
 - of networks with random weights: as built, and as trained with all weights dealt out anew;

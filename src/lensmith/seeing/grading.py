@@ -71,7 +71,7 @@ class Examined(Grade):
 
 @dataclass(frozen=True)
 class Trial:
-    """A picture, and what the network says of it: of the whole, of its mean colour, of its blur (`ends`), of its pieces
+    """A picture, and what the network says of it: of the whole, of its mean colour, of its blur (`ends`), of its crumbs
     in another order, and of parts of it that random maps chose, (RANDOM, 2, BY_CHANCE + 1). Maps of the same picture
     and target share it.
 
@@ -218,8 +218,8 @@ def _loose(begun: Trial, every: np.ndarray) -> str:
         )
     if begun.classes >= MANY and begun.mixed >= MOST_LEFT * whole:
         return (
-            f"The network gives this answer {whole:.1%}, and {begun.mixed:.1%} when the picture is cut into crumbs of a "
-            "few pixels that are put in another order. It goes by what any heap of them has: no place is the reason."
+            f"The network gives this answer {whole:.1%}, and {begun.mixed:.1%} when the picture is cut into crumbs of "
+            "a few pixels that are put in another order. It goes by what any heap of them has: no place is the reason."
         )
     return ""
 
@@ -257,7 +257,7 @@ def _order(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def _mixed(square: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return the picture cut into crumbs of two pixels or more, which are put in another order; what is left over stays."""
+    """Return the picture cut into crumbs of two pixels or more that are put in another order; the rest stays."""
     part, found = max(2, len(square) // CRUMBS), square.copy()
     count = len(square) // part
     order = random.permutation(count * count)
