@@ -48,17 +48,19 @@ def asked(score: Score, task: object = None) -> Subject:
     return Subject("asked", task or Classification(CLASSES), GEOMETRY, says, make)  # type: ignore[arg-type]
 
 
+BARS = np.where(np.indices((16, 16)).sum(0) // 4 % 2 == 0, 1, -1)
+
+
 def checks() -> np.ndarray:
-    """A grey picture with a fine black and white pattern in one corner, rows and columns 8 to 24."""
+    """A grey picture with slanted black and white bars in one corner, rows and columns 8 to 24."""
     square = np.full((SIDE, SIDE, 3), 120, np.uint8)
-    y, x = np.mgrid[8:24, 8:24]
-    square[8:24, 8:24] = np.where((x + y) % 2 == 0, 255, 0)[..., None]
+    square[8:24, 8:24] = np.where(BARS > 0, 255, 0)[..., None]
     return square
 
 
 def in_the_corner(square: np.ndarray) -> float:
-    """A score that rises with the contrast in that corner: about 7 for the whole pattern, 0 without it."""
-    return float(square[8:24, 8:24].std() / 18)
+    """A score that rises with how much of those bars there is: 7 for all of them, 0 without any."""
+    return float((square[8:24, 8:24].mean(2) * BARS).mean() / 127.5 * 7)
 
 
 def spot(top: int, left: int, side: int = 16) -> np.ndarray:
