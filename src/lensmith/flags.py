@@ -13,6 +13,8 @@ Data = Annotated[
     Path, typer.Argument(help="A folder with one sub-folder a class (or train, validation, test of such), or a table.")
 ]
 RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or the name of a run in --out.")]
+NetworkPlace = Annotated[str, typer.Argument(metavar="NETWORK|RUN", help="A run, a network, or module:factory.")]
+SeenSide = Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Out = Annotated[Path, typer.Option(help="The folder of runs.")]

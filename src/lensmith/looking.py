@@ -39,7 +39,7 @@ def inspect(
         str,
         typer.Argument(metavar="NETWORK|RUN", help="A network, module:factory, stack:..., or a run."),
     ],
-    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
+    image_size: flags.SeenSide = None,
     channels: Annotated[int | None, typer.Option(help="Of the picture. [what the first layer takes]")] = None,
     compare: Annotated[
         str | None, typer.Option(metavar="NETWORK|RUN", help="Another one, to be put beside it.")
@@ -61,7 +61,7 @@ def inspect(
 
 
 def see(
-    network: Annotated[str, typer.Argument(metavar="NETWORK|RUN", help="A run, a network, or module:factory.")],
+    network: flags.NetworkPlace,
     pictures: Annotated[list[Path] | None, typer.Argument(help="Pictures it is shown, or folders of them.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layers, with commas. [a few, first to last]")] = None,
     filters: Annotated[
@@ -78,7 +78,7 @@ def see(
     start: Annotated[str, typer.Option(help="How pictures are made by ascent: fourier, blank or noise.")] = "fourier",
     steps: Annotated[int | None, typer.Option(help="Of an ascent. [as suits the start]")] = None,
     weights: flags.Weights = "auto",
-    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
+    image_size: flags.SeenSide = None,
     save: Annotated[Path | None, typer.Option(help="The folder to write to. [sights, in the run]")] = None,
     seed: Annotated[int, typer.Option(help="Of the starts of ascent.")] = 0,
     device: flags.Device = "auto",
@@ -113,7 +113,7 @@ def see(
 
 
 def explain(
-    network: Annotated[str, typer.Argument(metavar="NETWORK|RUN", help="A run, a network, or module:factory.")],
+    network: flags.NetworkPlace,
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
     method: Annotated[
         str,
@@ -130,7 +130,7 @@ def explain(
     window: Annotated[int | None, typer.Option(help="Of occlusion, in pixels. [a seventh of the side]")] = None,
     stride: Annotated[int | None, typer.Option(help="Of occlusion, in pixels. [half a window]")] = None,
     weights: flags.Weights = "auto",
-    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
+    image_size: flags.SeenSide = None,
     save: Annotated[Path | None, typer.Option(help="The folder to write to. [explained, in the run]")] = None,
     grade: Annotated[bool, typer.Option("--grade/--no-grade", help="Test each map, and say whether to believe it.")] = (
         True
@@ -175,14 +175,14 @@ def explain(
 
 
 def attack(
-    network: Annotated[str, typer.Argument(metavar="RUN|NETWORK", help="A run, a network, or module:factory.")],
+    network: flags.NetworkPlace,
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
     to: Annotated[str | None, typer.Option(metavar="CLASS", help="The class to be answered. [any other]")] = None,
     epsilon: Annotated[int, typer.Option(help="The largest change of a number, in grey levels, 1 to 255.")] = 8,
     steps: Annotated[int, typer.Option(help="Of the iterative attack.")] = 10,
     method: Annotated[str, typer.Option(help="fgsm, iterative, or auto: iterative where fgsm does not do.")] = "auto",
     weights: flags.Weights = "auto",
-    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
+    image_size: flags.SeenSide = None,
     save: Annotated[Path | None, typer.Option(help="The folder to write to. [attacked, in the run]")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise beside the attack.")] = 0,
     device: flags.Device = "auto",
@@ -214,7 +214,7 @@ def attack(
 
 
 def stress(
-    network: Annotated[str, typer.Argument(metavar="RUN|NETWORK", help="A run, a network, or module:factory.")],
+    network: flags.NetworkPlace,
     data: Annotated[
         Path | None, typer.Argument(help="A folder of pictures, or a table. [the run's held-out split]")
     ] = None,
@@ -224,7 +224,7 @@ def stress(
     attack: Annotated[int, typer.Option(help="Try FGSM on so many of the pictures.")] = 32,
     most: Annotated[int, typer.Option(help="Most pictures, spread over all.")] = 1000,
     weights: flags.Weights = "auto",
-    image_size: Annotated[int | None, typer.Option(help="Side of the picture. [what it is made for]")] = None,
+    image_size: flags.SeenSide = None,
     save: Annotated[Path | None, typer.Option(help="The folder to write to. [stressed, in the run]")] = None,
     seed: Annotated[int, typer.Option(help="Of noise and directions.")] = 0,
     engine: flags.Engine = "auto",

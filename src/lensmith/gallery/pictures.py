@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from lensmith.reports.pictures import as_uri
+from lensmith.reports.pictures import png as encoded
 from lensmith.reproduce import generator
 
 STROKES = 4  # that lie behind a shape
@@ -129,9 +129,7 @@ def _turned(
 
 def png(pixels: np.ndarray) -> str:
     """Return (h, w, 3) or (h, w) uint8 pixels as a data URI that keeps every one of them."""
-    written = io.BytesIO()
-    Image.fromarray(pixels).save(written, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode("ascii")
+    return as_uri(encoded(Image.fromarray(pixels)), "png")
 
 
 def shaded(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +14,7 @@ from lensmith.data import decode
 from lensmith.data.preprocess import Interpolation, Preprocessing, read_square
 from lensmith.engines.head import pool_map
 from lensmith.model import Model
+from lensmith.reports.pictures import jpeg
 from lensmith.reproduce import cores
 from lensmith.run import Run
 from lensmith.seeing.cam import grad_cam
@@ -22,7 +22,6 @@ from lensmith.seeing.overlay import spotlight
 
 MOST_MISTAKES, MOST_HARD, MOST_TYPICAL = 8, 4, 4
 SHOWN_SIDE = 320
-QUALITY = 85
 
 
 def write_examples(
@@ -50,10 +49,10 @@ def write_examples(
     for number, ((kind, index, (_, shown)), heat) in enumerate(zip(there, heats, strict=True), start=1):
         name = f"figures/{kind}-{number}"
         square = Image.fromarray(shown)
-        run.write_bytes(f"{name}.jpg", _jpeg(square))
+        run.write_bytes(f"{name}.jpg", jpeg(square))
         lit = spotlight(square, heat) if heat is not None else None
         if lit is not None:
-            run.write_bytes(f"{name}-map.jpg", _jpeg(lit))
+            run.write_bytes(f"{name}-map.jpg", jpeg(lit))
         confidence = task.row(answers[index]).get("confidence")
         entries.append(
             {
@@ -100,10 +99,3 @@ def _seen(path: Path, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndar
         return square, read_square(data, larger)[0]
     except decode.Unreadable:  # it could be read a moment ago; the report does without it
         return None
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    """Return JPEG bytes; a picture made from pixels alone carries no EXIF."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()

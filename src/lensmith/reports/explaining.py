@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from lensmith import __version__
 from lensmith.reports import words
 from lensmith.reports.draw import TEMPLATES, draw
 from lensmith.reports.mosaic import about_grey
+from lensmith.reports.pictures import as_uri, jpeg, png
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.overlay import CROWD, classes_over, colours, full_scale, painted
 
@@ -76,9 +76,7 @@ def sheet(found: Explanation, classes: Sequence[str]) -> bytes:
             left += RIGHT
     for row, line in enumerate(_lines(found)):
         pen.text((GAP, GAP + SIDE + 32 + 21 * row), line, INK if row == 0 else SOFT, _font(16 if row == 0 else 13))
-    written = io.BytesIO()
-    paper.save(written, "PNG", optimize=True)
-    return written.getvalue()
+    return png(paper)
 
 
 def _scale(paper: Image.Image, pen: ImageDraw.ImageDraw, left: int, found: Explanation) -> None:
@@ -187,7 +185,7 @@ def _card(found: Explanation, classes: Sequence[str]) -> dict[str, Any]:
     shown = [
         {
             "title": panel.title,
-            "uri": _uri(panel.picture),
+            "uri": as_uri(jpeg(panel.picture, QUALITY), "jpeg"),
             "legend": [(f"#{red:02x}{green:02x}{blue:02x}", name) for (red, green, blue), name in panel.legend],
         }
         for panel in panels(found, classes)
@@ -261,9 +259,3 @@ def _curves(grade: Any) -> list[dict[str, Any]]:
 def _points(values: Sequence[float], top: float) -> str:
     steps = len(values) - 1
     return " ".join(f"{WIDE * at / steps:.1f},{HIGH * (1 - value / top):.1f}" for at, value in enumerate(values))
-
-
-def _uri(picture: Image.Image) -> str:
-    written = io.BytesIO()
-    picture.save(written, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode("ascii")

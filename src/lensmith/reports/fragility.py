@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +14,7 @@ from PIL import Image
 from lensmith.reports import words
 from lensmith.reports.draw import TEMPLATES, draw
 from lensmith.reports.levels import Steps, figure, scale
+from lensmith.reports.pictures import as_uri, jpeg, png
 
 MOST_CARDS = 24  # on a page, of 250 kB each: noise does not compress
 SMALL = 96  # sides up to here are shown pixel by pixel
@@ -47,23 +46,15 @@ class Card:
     groups: tuple[tuple[str, tuple[Tile, ...]], ...]
 
 
-def png(picture: np.ndarray) -> bytes:
-    """Return a picture (s, s, 3) uint8 as a PNG."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
-
-
 QUALITY, ROUGH = 88, 60  # of pictures, and of what is nothing but noise
 
 
 def uri(picture: np.ndarray, quality: int = QUALITY) -> str:
     """Return a picture as a data URI: exact where it is small, else a JPEG without metadata."""
+    drawn = Image.fromarray(picture)
     if len(picture) <= SMALL:
-        return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+        return as_uri(png(drawn), "png")
+    return as_uri(jpeg(drawn, quality, full_colour=True), "jpeg")
 
 
 def amplified(clean: np.ndarray, changed: np.ndarray) -> tuple[np.ndarray, int]:

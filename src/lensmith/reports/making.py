@@ -216,6 +216,7 @@ def commands(source: Source) -> list[Values]:
         return [
             {"text": f"lensmith predict {run} {new}", "meaning": "Ask it about a new picture."},
             {"text": f"lensmith evaluate {run} {more}", "meaning": "Score it on other labelled pictures."},
+            *([{"text": f"lensmith explain {run} {new}", "meaning": "See why it answers so."}] if pictures else []),
         ]
     found = []
     if Run(folder).resumable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,10 +68,3 @@ def within(picture: np.ndarray, size: tuple[int, int], corner: tuple[int, int]) 
     ground = np.full((*size, 3), GROUND, np.uint8)
     ground[corner[1] : corner[1] + height, corner[0] : corner[0] + width] = picture
     return ground
-
-
-def png(picture: Image.Image) -> bytes:
-    """Return a picture as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=False, compress_level=6)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Pictures for the page: read from the run folder only, small, and without what a camera wrote into them."""
+"""Pictures for pages: as the bytes of a file, as a data URI, or read from a run folder, small and without metadata."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ import base64
 import io
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LONGEST = 480
 MOST_PIXELS = 16_000_000
 QUALITY = 86
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return a picture as a PNG, every pixel kept."""
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()
+
+
+def jpeg(picture: Image.Image, quality: int = QUALITY, *, full_colour: bool = False) -> bytes:
+    """Return a picture as a JPEG without metadata; `full_colour` keeps colours as fine as brightness."""
+    written = io.BytesIO()
+    picture.save(written, "JPEG", quality=quality, optimize=True, subsampling=0 if full_colour else -1)
+    return written.getvalue()
+
+
+def as_uri(data: bytes, kind: str) -> str:
+    """Return the bytes of a picture as a data URI; `kind` is png, jpeg or webp."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def data_uri(folder: Path, name: object, longest: int = LONGEST) -> str | None:
@@ -37,6 +60,4 @@ def data_uri(folder: Path, name: object, longest: int = LONGEST) -> str | None:
     picture.thumbnail((longest, longest))
     bare = Image.new("RGB", picture.size)
     bare.paste(picture)
-    written = io.BytesIO()
-    bare.save(written, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode("ascii")
+    return as_uri(jpeg(bare), "jpeg")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
@@ -15,7 +14,7 @@ from lensmith.reports import words
 from lensmith.reports.axes import Axis, nice_ticks, share_axis
 from lensmith.reports.curves import path
 from lensmith.reports.draw import TEMPLATES, draw
-from lensmith.reports.mosaic import png
+from lensmith.reports.pictures import as_uri, png
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 1010.0, 18.0, 250.0
 QUALITY = 88
@@ -59,10 +58,10 @@ def page(found: Mapping[str, Any], pictures: Mapping[str, Image.Image], smooth: 
 def _uri(one: Image.Image, smooth: bool) -> str:
     """Return a picture as a data URI: a PNG, or, smooth and where Pillow can, WebP at a fraction of the size."""
     if not smooth or not features.check("webp"):
-        return f"data:image/png;base64,{base64.b64encode(png(one)).decode()}"
+        return as_uri(png(one), "png")
     buffer = io.BytesIO()
     one.save(buffer, "WEBP", quality=QUALITY, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return as_uri(buffer.getvalue(), "webp")
 
 
 def _by_layer(filters: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

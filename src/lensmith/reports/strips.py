@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from PIL import Image
 
 from lensmith.data.clips import Moving, read_clips
 from lensmith.model import Model
-from lensmith.reports.examples import MOST_HARD, MOST_MISTAKES, MOST_TYPICAL, QUALITY
+from lensmith.reports.examples import MOST_HARD, MOST_MISTAKES, MOST_TYPICAL
+from lensmith.reports.pictures import jpeg
 from lensmith.run import Run
 
 FRAMES, SIDE, GAP = 4, 160, 4
@@ -37,9 +37,7 @@ def write_strips(
         if frames is None:  # it could be read a moment ago; the report does without it
             continue
         name = f"figures/{kind}-{number}.jpg"
-        buffer = io.BytesIO()
-        _strip(frames).save(buffer, "JPEG", quality=QUALITY)
-        run.write_bytes(name, buffer.getvalue())
+        run.write_bytes(name, jpeg(_strip(frames)))
         confidence = task.row(answers[index]).get("confidence")
         entries.append(
             {

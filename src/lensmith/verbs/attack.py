@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from PIL import Image
 
 from lensmith.data.read import Files, Picture, read_pictures
 from lensmith.data.store import Store
 from lensmith.engines.choose import resolve_device
 from lensmith.errors import UsageError, nearest
 from lensmith.reports import fragility
+from lensmith.reports.pictures import png
 from lensmith.run import Run
 from lensmith.seeing.adversarial import FULL
 from lensmith.seeing.subject import Subject
@@ -163,7 +165,7 @@ def _written(one: Attacked, shown: dict[str, np.ndarray], folder: Folder, stem: 
     for name in ("noise", "attacked", "smallest"):
         if name in shown:
             file = f"{stem}-{name}.png"
-            folder.write(file, fragility.png(shown[name]))
+            folder.write(file, png(Image.fromarray(shown[name])))
             named[name] = replace(getattr(one, name), file=file)
     return replace(one, **named)
 

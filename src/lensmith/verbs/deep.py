@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from lensmith.data import decode
 from lensmith.data.preprocess import Preprocessing, read_square
 from lensmith.errors import UsageError
+from lensmith.reports.pictures import jpeg
 from lensmith.run import Run
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.methods import METHODS, Settings, targets_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WAYS = ("grad-cam", "guided-grad-cam", "integrated", "smoothgrad", "occlusion")
 EACH = 2  # pictures of each kind
-SIDE, QUALITY = 320, 86
+SIDE = 320
 
 
 def look_deeper(run: Run, console: Console) -> None:
@@ -81,7 +81,7 @@ def _squares(path: Path, geometry: Preprocessing) -> Sequence[np.ndarray]:
 def _entry(run: Run, found: Evaluation, kind: str, place: int, square: np.ndarray, number: int) -> dict[str, Any]:
     """Write a picture and return what the report says of it."""
     name = f"figures/deep-{number}.jpg"
-    run.write_bytes(name, _jpeg(_sized(square)))
+    run.write_bytes(name, jpeg(_sized(square)))
     task = found.task
     decoded = task.decode(found.answers[place : place + 1])[0]
     return {
@@ -97,7 +97,7 @@ def _entry(run: Run, found: Evaluation, kind: str, place: int, square: np.ndarra
 def _way(run: Run, one: Explanation, name: str) -> dict[str, Any]:
     """Write a map over its picture and return what the report says of it; an empty map has no picture."""
     if not one.empty:
-        run.write_bytes(name, _jpeg(painted(_sized(one.picture), one.map, full_scale(one.map))))
+        run.write_bytes(name, jpeg(painted(_sized(one.picture), one.map, full_scale(one.map))))
     assert one.grade is not None
     return {
         "way": one.method,
@@ -116,9 +116,3 @@ def _sized(square: np.ndarray) -> Image.Image:
 
     kernel = Image.Resampling.NEAREST if len(square) * 2 <= SIDE else Image.Resampling.BICUBIC
     return Image.fromarray(square).resize((SIDE, SIDE), kernel)
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    written = io.BytesIO()
-    picture.save(written, "JPEG", quality=QUALITY)
-    return written.getvalue()

@@ -11,8 +11,8 @@ import numpy as np
 
 from lensmith.data.store import Store
 from lensmith.errors import UsageError
-from lensmith.reports import mosaic
 from lensmith.reports import sights as pages
+from lensmith.reports.pictures import png
 from lensmith.run import Run
 from lensmith.seeing.subject import Subject
 from lensmith.verbs import exciting, sighting
@@ -293,7 +293,7 @@ def _members(
 
 def _written(folder: Folder, found: dict[str, Any], album: Album) -> Sights:
     for name, picture in album.pictures.items():
-        folder.write(f"{name}.png", mosaic.png(picture))
+        folder.write(f"{name}.png", png(picture))
     folder.write_json(NUMBERS, found)
     folder.write(PAGE, pages.page(found, album.pictures, album.smooth).encode("utf-8", "replace"))
     return Sights(str(found["network"]), folder.path / PAGE, found)
