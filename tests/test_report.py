@@ -19,7 +19,7 @@ from PIL import Image
 from lensmith.errors import RunError
 from lensmith.reports import axes, curves, figures, leads, words, write_report
 from lensmith.reports.draw import TEMPLATES
-from lensmith.reports.pictures import data_uri
+from lensmith.reports.pictures import data_uri, jpeg
 from lensmith.reports.source import Measure
 from sample_run import HOSTILE, write_sample
 
@@ -553,3 +553,12 @@ def test_contrast_is_enough_to_read(scheme: str) -> None:
         full = palette["glass" if kind == "r" else "amber"]
         cell = palette["sheet"] * (1 - float(alpha)) + full * float(alpha)
         assert _contrast(palette["ink" if int(place) <= 5 else "on"], cell) >= 4.5, (scheme, kind, place)
+
+
+def test_noise_becomes_a_jpeg_like_any_picture() -> None:
+    """Noise compresses to more bytes than it has pixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = jpeg(Image.fromarray(noise), 95, full_colour=True)
+    assert len(data) > 64 * 64
+    with Image.open(io.BytesIO(data)) as read:
+        assert read.size == (64, 64)

@@ -26,7 +26,8 @@ def png(picture: Image.Image) -> bytes:
 def jpeg(picture: Image.Image, quality: int = QUALITY, *, full_colour: bool = False) -> bytes:
     """Return a picture as a JPEG without metadata; `full_colour` keeps colours as fine as brightness."""
     written = io.BytesIO()
-    picture.save(written, "JPEG", quality=quality, optimize=True, subsampling=0 if full_colour else -1)
+    # Not optimize=True: libjpeg then wants all of it in a buffer that noise does not fit into.
+    picture.save(written, "JPEG", quality=quality, subsampling=0 if full_colour else -1)
     return written.getvalue()
 
 
