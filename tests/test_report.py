@@ -557,8 +557,8 @@ def test_contrast_is_enough_to_read(scheme: str) -> None:
 
 def test_noise_becomes_a_jpeg_like_any_picture() -> None:
     """Noise compresses to more bytes than it has pixels."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    data = jpeg(Image.fromarray(noise), 95, full_colour=True)
-    assert len(data) > 64 * 64
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    data = jpeg(Image.fromarray(noise), 88, full_colour=True)
+    assert len(data) > 512 * 512
     with Image.open(io.BytesIO(data)) as read:
-        assert read.size == (64, 64)
+        assert read.size == (512, 512)
