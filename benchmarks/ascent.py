@@ -42,7 +42,7 @@ def main() -> None:
     subject = open_subject(options.network, weights=str(folder / "weights" / f"{options.network}.safetensors"))
     photographs = sorted((folder / "photos").glob("*.jpg"))
     scores = subject.says(read_square(path.read_bytes(), subject.geometry)[0] for path in photographs)
-    wanted = [Wanted(name, subject.output(name)[0]) for name in options.classes.split(",")]
+    wanted = [Wanted(name, subject.target(name).output) for name in options.classes.split(",")]
     climbing = way(options.start, options.steps, classes=True)
     begun = time.perf_counter()
     for climb in ascend(subject.eye, wanted, subject.geometry.image_size, climbing, options.seed):

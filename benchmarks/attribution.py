@@ -48,9 +48,9 @@ from lensmith.engines.folding import fold_batch_norm
 from lensmith.engines.head import Head
 from lensmith.engines.pytorch import Normalise
 from lensmith.seeing import cam
-from lensmith.seeing.attribution import asking, integrated, pixels_of, saliency
+from lensmith.seeing.attribution import integrated, saliency
 from lensmith.seeing.cams import grad_cam, guided_grad_cam
-from lensmith.seeing.eye import Eye
+from lensmith.seeing.eye import Eye, asking, pixels_of
 from lensmith.seeing.gradients import of_output
 from lensmith.seeing.layers import layers, named
 from lensmith.seeing.methods import Settings, explained, targets_of

@@ -26,8 +26,8 @@ from lensmith.data.preprocess import read_square
 from lensmith.seeing.believing import TRIED, Grader
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.grading import BEATEN, Examined, Trial, random_map
-from lensmith.seeing.methods import Settings, Target, explained, targets_of
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.methods import Settings, explained, targets_of
+from lensmith.seeing.subject import Subject, Target
 from lensmith.verbs.subject import open_subject
 
 SURE = 0.5

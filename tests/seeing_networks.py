@@ -12,7 +12,6 @@ from torch.nn import functional
 from lensmith.data.preprocess import Preprocessing
 from lensmith.engines.pytorch import Normalise
 from lensmith.reproduce import generator
-from lensmith.seeing.attribution import asking
 from lensmith.seeing.eye import Eye
 from lensmith.seeing.subject import Subject
 from lensmith.tasks.classification import Classification
@@ -104,5 +103,5 @@ def squares_of(count: int, side: int = 16, place: str = "squares") -> np.ndarray
 def subject_of(network: nn.Module, task: Task | None = None, side: int = 16) -> Subject:
     """Return a Subject that asks torch."""
     eye = eye_of(network)
-    says = asking(eye, lambda outputs: outputs)
-    return Subject("small", task or Classification(tuple("abcde")), Preprocessing(side, MEAN, STD), says, lambda: eye)
+    seen = Preprocessing(side, MEAN, STD)
+    return Subject("small", task or Classification(tuple("abcde")), seen, eye.says, lambda: eye)

@@ -13,10 +13,10 @@ from torch.nn import functional
 from lensmith.engines.pytorch import Normalise
 from lensmith.errors import UsageError
 from lensmith.seeing import ascent, fourier
-from lensmith.seeing.activity import given_to, layers_of
+from lensmith.seeing.activity import given_to
 from lensmith.seeing.ascent import GREY, Climb, Wanted, Way, ascend
 from lensmith.seeing.eye import Eye
-from lensmith.seeing.layers import Layer, named
+from lensmith.seeing.layers import Layer, layers_of, named
 
 SIDE, CLASSES = 16, 4
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from lensmith.engines.head import Head
 from lensmith.errors import UsageError
 from lensmith.seeing import cam as engine_cam
-from lensmith.seeing.attribution import integrated, pixels_of, reconstruct, saliency, smoothgrad
+from lensmith.seeing.attribution import integrated, reconstruct, saliency, smoothgrad
 from lensmith.seeing.cams import cam, drawn_layer, grad_cam, guided_grad_cam
+from lensmith.seeing.eye import pixels_of
 from lensmith.seeing.gradients import Score, of_output, of_region
 from lensmith.seeing.layers import layers, named
 from seeing_networks import WAYS, Pooled, Small, drawn, eye_of, squares_of

@@ -19,9 +19,9 @@ from lensmith.seeing import grading
 from lensmith.seeing.believing import Grader, believed, candidates
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.grading import EMPTY, MODEL, NOT_MODEL, Examined, curves, examined, likeness, random_map, trial
-from lensmith.seeing.methods import Settings, Target, explained, targets_of
+from lensmith.seeing.methods import Settings, explained, targets_of
 from lensmith.seeing.randomised import redrawn, weighted
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.subject import Subject, Target
 from lensmith.tasks.classification import Classification
 from lensmith.tasks.regression import Regression
 from lensmith.verbs.subject import open_subject

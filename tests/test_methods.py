@@ -12,8 +12,8 @@ from torch import nn
 from lensmith.errors import UsageError
 from lensmith.seeing import makers
 from lensmith.seeing.explanation import Explanation
-from lensmith.seeing.methods import METHODS, Settings, Target, checked, explained, targets_of
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.methods import METHODS, Settings, checked, explained, targets_of
+from lensmith.seeing.subject import Subject, Target
 from lensmith.tasks.classification import Classification
 from lensmith.tasks.multilabel import Multilabel
 from lensmith.tasks.regression import Regression

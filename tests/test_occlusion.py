@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lensmith.errors import UsageError
-from lensmith.seeing.attribution import asking, pixels_of
+from lensmith.seeing.eye import asking, pixels_of
 from lensmith.seeing.fills import FILLS, filled
 from lensmith.seeing.gradients import of_output, of_region
 from lensmith.seeing.methods import METHODS, Settings, explained, targets_of

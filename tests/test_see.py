@@ -21,13 +21,12 @@ from conftest import write_shapes
 from lensmith.engines.pytorch import Normalise
 from lensmith.errors import DataError, UsageError
 from lensmith.reports import mosaic
-from lensmith.seeing.activity import layers_of, maps_of, sparsity, spread
-from lensmith.seeing.attribution import pixels_of
+from lensmith.seeing.activity import maps_of, sparsity, spread
 from lensmith.seeing.before import before_scores, features_of
 from lensmith.seeing.crops import Field, field_of, patterns, peaks
-from lensmith.seeing.eye import Eye
+from lensmith.seeing.eye import Eye, pixels_of
 from lensmith.seeing.filters import first_filters
-from lensmith.seeing.layers import named
+from lensmith.seeing.layers import layers_of, named
 from lensmith.seeing.neighbours import nearest_rows
 from lensmith.seeing.templates import is_linear, surest, template
 from running import lensmith as front_door

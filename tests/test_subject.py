@@ -17,7 +17,7 @@ from lensmith.errors import UsageError, WeightsError
 from lensmith.seeing.eye import scores_of
 from lensmith.seeing.gradients import gradient
 from lensmith.seeing.layers import last_map, layers, named, tapped
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.subject import Subject, Target
 from lensmith.verbs.subject import open_subject
 
 
@@ -66,9 +66,9 @@ def test_a_network_by_name_is_asked_by_an_engine() -> None:
     assert quick.shape == (4, 1000)
     assert np.corrcoef(quick.ravel(), slow.ravel())[0, 1] > 0.99
     assert len(set(subject.task.classes)) == 1000 and "zebra" in subject.task.classes
-    assert subject.output("zebra") == subject.output("340") == (340, 1.0)
+    assert subject.target("zebra") == subject.target("340") == Target("zebra", 340)
     with pytest.raises(UsageError, match="zebra"):
-        subject.output("zebro")
+        subject.target("zebro")
 
 
 def test_a_module_is_left_as_it_was() -> None:
@@ -121,7 +121,10 @@ def test_scores_are_those_before_the_end(end: str) -> None:
     network, images = Small().eval(), torch.randn(2, 3, 8, 8)
     expected = network(images).detach()
     images.requires_grad_()
-    scores = scores_of(lambda x: ENDS[end](network(x)), images)
+    scores, name = scores_of(lambda x: ENDS[end](network(x)), images)
+    assert name == {"method": "softmax", "log": "log_softmax", "in place": "sigmoid", "module": "softmax"}.get(
+        end, end if end in ("softmax", "sigmoid") else ""
+    )
     torch.testing.assert_close(scores.detach(), expected)
     plain = gradient(network(images)[:, 1], images)
     if end != "one inside":

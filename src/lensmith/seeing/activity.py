@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lensmith.seeing.attribution import pixels_of
 from lensmith.seeing.eye import Eye
-from lensmith.seeing.layers import Layer, as_map, layers, map_shape, tapped
+from lensmith.seeing.layers import Layer, as_map, map_shape, tapped
 
 # Operations, by the name torch calls them, that keep what is large and hold back what is small. Modules, functions and
 # methods, in place or not, all end in one of these.
@@ -80,7 +79,7 @@ def sparsity(eye: Eye, batches: Iterable[np.ndarray]) -> list[Activity]:
     for batch in batches:
         meter = _Meter()
         with torch.no_grad(), meter.following(eye), meter:
-            eye(pixels_of(batch))
+            eye(eye.pixels(batch))
         before = total or [(*found[:3], 0.0, 0.0) for found in meter.found]
         total = [
             (name, kind, numbers, zeros + new[3], nearly + new[4])
@@ -174,17 +173,11 @@ def maps_of(eye: Eye, square: np.ndarray, chosen: Sequence[Layer], most: int, wa
     that vary most over the picture, the first first."""
     with torch.no_grad(), ExitStack() as stack:
         taps = [stack.enter_context(tapped(eye, layer)) for layer in chosen]
-        eye(pixels_of(square[None]))
-        values = [as_map(tap.value)[0].float().numpy() for tap in taps]
+        eye(eye.pixels(square[None]))
+        values = [as_map(tap.value)[0].float().cpu().numpy() for tap in taps]
     found = []
     for layer, value in zip(chosen, values, strict=True):
         liveliest = np.argsort(-value.std((1, 2)), kind="stable")[:most]
         order = np.array(wanted) if wanted else liveliest
         found.append(Maps(layer, value[order], order, len(value)))
     return found
-
-
-def layers_of(eye: Eye, side: int) -> tuple[Layer, ...]:
-    """Return the layers of a network for pictures of `side` pixels."""
-    with torch.no_grad():
-        return layers(eye, torch.zeros(1, 3, side, side))

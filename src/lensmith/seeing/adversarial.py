@@ -94,10 +94,10 @@ def fgsm(eye: Callable[[Tensor], Tensor], pixels: Tensor, score: Score, epsilon:
     return descend(eye, pixels, score, epsilon, epsilon, 1)
 
 
-def fgsm_at(eye: Eye, squares: np.ndarray, goal: Goal, amounts: Sequence[int], device: str = "cpu") -> np.ndarray:
+def fgsm_at(eye: Eye, squares: np.ndarray, goal: Goal, amounts: Sequence[int]) -> np.ndarray:
     """Return squares (n, s, s, 3) uint8 by FGSM at several epsilons, (amounts, n, s, s, 3): one gradient serves all."""
-    pixels = _pixels(squares, device)
-    signs, _ = slope(eye.to(device), pixels, goal.score(np.arange(len(squares))))
+    pixels = eye.pixels(squares)
+    signs, _ = slope(eye, pixels, goal.score(np.arange(len(squares))))
     return np.stack([_squares((pixels - amount * signs).clamp(0, FULL)) for amount in amounts])
 
 
@@ -115,7 +115,6 @@ def attacked(
     rows: np.ndarray,
     epsilon: np.ndarray,
     steps: int,
-    device: str = "cpu",
     early: bool = False,
 ) -> np.ndarray:
     """Return squares (k, s, s, 3) uint8 attacked within epsilon (k,) whole grey levels; `rows` of the goal are theirs.
@@ -124,23 +123,11 @@ def attacked(
     """
     import torch
 
-    eye, pixels = eye.to(device), _pixels(squares, device)
-    sizes = torch.from_numpy(epsilon.astype(np.float32)).to(device)
-    step = torch.from_numpy(step_of(epsilon, steps)).to(device)
-
+    pixels = eye.pixels(squares)
+    sizes, step = (torch.from_numpy(each).to(pixels) for each in (epsilon, step_of(epsilon, steps)))
     if early:
         return _squares(descend_early(eye, pixels, goal, rows, sizes, step, steps))
     return _squares(descend(eye, pixels, goal.score(rows), sizes, step, steps))
-
-
-def torch_says(eye: Eye, squares: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Return the scores (k, outputs) of squares in torch itself."""
-    import torch
-
-    with torch.inference_mode():
-        scores = eye.to(device)(_pixels(squares, device))
-    found: np.ndarray = scores.float().cpu().numpy()
-    return found
 
 
 def smallest(flips: Callable[[np.ndarray, np.ndarray], np.ndarray], count: int, most: int = FULL) -> np.ndarray:
@@ -169,13 +156,6 @@ def coin_noise(square: np.ndarray, epsilon: int, seed: int, *place: int | str) -
     tossed = generator(seed, "coin", *place).integers(0, 2, square.shape, np.int16)
     noisy: np.ndarray = np.clip(square.astype(np.int16) + epsilon * (2 * tossed - 1), 0, FULL).astype(np.uint8)
     return noisy
-
-
-def _pixels(squares: np.ndarray, device: str) -> Tensor:
-    """Return squares (n, s, s, 3) as what an eye takes, (n, 3, s, s) float32 from 0 to 255."""
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(squares)).to(device).permute(0, 3, 1, 2).float()
 
 
 def _squares(pixels: Tensor) -> np.ndarray:

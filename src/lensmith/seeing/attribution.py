@@ -6,18 +6,13 @@ Every function takes an eye (any torch module in evaluation mode, pixels (N, 3, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lensmith.engines.interface import batches
 from lensmith.reproduce import generator
 from lensmith.seeing.gradients import Score, activations, gradient
 from lensmith.seeing.layers import Layer, as_map, tapped
-
-BATCH = 32
 
 
 @torch.enable_grad()
@@ -81,25 +76,3 @@ def reconstruct(eye: nn.Module, pixels: Tensor, layer: Layer, channel: int) -> T
     strongest = units.amax(1)
     signal = strongest * strongest.detach()  # its gradient at the strongest unit is what the unit gave
     return gradient(signal, at, "rectified" if activations(signal) else "plain")
-
-
-def asking(eye: nn.Module, score: Score) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
-    """Return what occlusion asks, made of a torch module and any score: squares (s, s, 3) uint8 -> (n, 1).
-
-    Batches are taken one at a time. The score may give several numbers a picture, (n, K): the identity asks for all.
-    """
-
-    def says(squares: Iterable[np.ndarray]) -> np.ndarray:
-        return np.concatenate(list(said(squares)))
-
-    def said(squares: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for batch in batches(squares, BATCH):
-            with torch.inference_mode():
-                yield score(eye(pixels_of(batch))).reshape(len(batch), -1).float().cpu().numpy()
-
-    return says
-
-
-def pixels_of(squares: np.ndarray) -> Tensor:
-    """Return pictures (n, s, s, 3) uint8 as an eye takes them: (n, 3, s, s) float32, channels-last in memory."""
-    return torch.from_numpy(squares).float().permute(0, 3, 1, 2)

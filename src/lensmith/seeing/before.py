@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lensmith.seeing.activity import layers_of
-from lensmith.seeing.attribution import pixels_of
 from lensmith.seeing.eye import Eye
-from lensmith.seeing.layers import Layer, as_map, map_shape, tapped
+from lensmith.seeing.layers import Layer, as_map, layers_of, map_shape, tapped
 
 
 def before_scores(eye: Eye, side: int) -> Layer:
@@ -22,9 +20,9 @@ def before_scores(eye: Eye, side: int) -> Layer:
 def features_of(eye: Eye, squares: np.ndarray, layer: Layer) -> np.ndarray:
     """Return (n, F) float32 of pictures (n, s, s, 3) uint8: what the layer gives, a map averaged over its places."""
     with torch.no_grad(), tapped(eye, layer) as tap:
-        eye(pixels_of(squares))
+        eye(eye.pixels(squares))
     value = tap.value
     if map_shape(layer.shape) is not None:
         value = as_map(value).mean((2, 3))
-    found: np.ndarray = value.flatten(1).float().numpy()
+    found: np.ndarray = value.flatten(1).float().cpu().numpy()
     return found

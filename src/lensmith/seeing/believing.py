@@ -12,11 +12,10 @@ import numpy as np
 from PIL import Image
 
 from lensmith.errors import UsageError
-from lensmith.seeing.attribution import pixels_of
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.grading import ROUGHLY, SAME, Examined, Trial, examined, likeness, trial
-from lensmith.seeing.methods import METHODS, Settings, Target, checked, explained
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.methods import METHODS, Settings, checked, explained
+from lensmith.seeing.subject import Subject, Target
 
 TRIED = ("grad-cam", "occlusion", "integrated")
 """What `auto` tries, the cheapest first, until one passes."""
@@ -156,10 +155,10 @@ def _chosen(grader: Grader, asked: Asked, grade: bool) -> list[Explanation]:
 
 def candidates(subject: Subject, settings: Settings) -> list[str]:
     """Return the methods that `auto` may take for a network, the cheapest first; a layer or rule given narrows them."""
-    from lensmith.seeing.layers import layers
+    from lensmith.seeing.layers import layers_of
 
     side = subject.geometry.image_size
-    has_map = any(layer.is_map for layer in layers(subject.eye, pixels_of(np.zeros((1, side, side, 3), np.uint8))))
+    has_map = any(layer.is_map for layer in layers_of(subject.eye, side))
     return [
         name
         for name in TRIED

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lensmith.seeing.attribution import pixels_of, reconstruct
+from lensmith.seeing.attribution import reconstruct
 from lensmith.seeing.eye import Eye
 from lensmith.seeing.gradients import activations, gradient
 from lensmith.seeing.layers import Layer, as_map, tapped
@@ -80,7 +80,7 @@ def peaks(eye: Eye, batches: Iterable[np.ndarray], wanted: Mapping[Layer, Sequen
     for batch in batches:
         with torch.no_grad(), ExitStack() as stack:
             taps = {layer: stack.enter_context(tapped(eye, layer)) for layer in wanted}
-            eye(pixels_of(batch))
+            eye(eye.pixels(batch))
             for layer, tap in taps.items():
                 rows[layer].append(_highest(_as_maps(tap.value)[:, list(wanted[layer])]))
     found = {}
@@ -109,14 +109,14 @@ def patterns(eye: Eye, squares: np.ndarray, layer: Layer, channel: int) -> np.nd
     """Return what in each picture (n, s, s, 3) excited its strongest unit of a channel, sent back through the layers
     below as in a deconvnet: (n, s, s, 3) float32, zero where the unit did not look."""
     if not layer.is_map and len(layer.shape) == 1:
-        at = pixels_of(squares).requires_grad_()
+        at = eye.pixels(squares).requires_grad_()
         with tapped(eye, layer) as tap:
             eye(at.clone())
         unit = tap.value[:, channel]
         traces = gradient(unit, at, "rectified" if activations(unit) else "plain")
     else:
-        traces = reconstruct(eye, pixels_of(squares), layer, channel)
-    found: np.ndarray = traces.permute(0, 2, 3, 1).numpy()
+        traces = reconstruct(eye, eye.pixels(squares), layer, channel)
+    found: np.ndarray = traces.permute(0, 2, 3, 1).cpu().numpy()
     return found
 
 
@@ -129,12 +129,12 @@ def _as_maps(value: Tensor) -> Tensor:
     return value[:, :, None, None] if value.ndim == 2 else as_map(value)
 
 
-def _highest(maps: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _highest(maps: Tensor) -> tuple[np.ndarray, ...]:
     """Return the highest values (N, C) of maps, their places (N, C, 2), and the means."""
     flat = maps.float().flatten(2)
     values, places = flat.max(2)
     down, right = places // maps.shape[3], places % maps.shape[3]
-    return values.numpy(), torch.stack([down, right], 2).numpy(), flat.mean(2).numpy()
+    return tuple(part.cpu().numpy() for part in (values, torch.stack([down, right], 2), flat.mean(2)))
 
 
 class _UpTo(nn.Module):

@@ -2,34 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lensmith.engines.interface import batches
+
 ENDS = ("softmax", "log_softmax", "sigmoid", "sigmoid_", "logsigmoid")
+BATCH = 32
 
 
 class Eye(nn.Module):
     """Pixels (N, 3, s, s) float32 from 0 to 255 -> what the network gives, before a softmax or sigmoid at its end.
 
     Gradients with respect to the pixels are per grey level, the scale a user sees. The network is held in evaluation
-    mode and its parameters are not differentiated. `normalise` takes (N, s, s, 3).
+    mode and its parameters are not differentiated. `normalise` takes (N, s, s, 3). `end`: the softmax or sigmoid that
+    was met at the end of the last run, "" where there was none.
     """
 
     def __init__(self, network: nn.Module, normalise: nn.Module) -> None:
         super().__init__()
         self.network, self.normalise = network.eval().requires_grad_(False), normalise
+        self.end = ""
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the scores: (N, classes) for a classifier."""
         images: Tensor = self.normalise(pixels.permute(0, 2, 3, 1))
-        return scores_of(self.network, images)
+        scores, self.end = scores_of(self.network, images)
+        return scores
+
+    def pixels(self, squares: np.ndarray) -> Tensor:
+        """Return pictures (n, s, s, 3) uint8 as it takes them, where it runs."""
+        return pixels_of(squares).to(device_of(self))
+
+    def says(self, squares: Iterable[np.ndarray]) -> np.ndarray:
+        """Return the scores (n, outputs) float32 of squares (s, s, 3) uint8, in torch itself."""
+        return asking(self)(squares)
 
 
-def scores_of(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Return what a network gives; where that has just come out of a softmax or sigmoid, what went in.
+def device_of(network: nn.Module) -> torch.device:
+    """Return where a network runs."""
+    return next((each.device for each in (*network.parameters(), *network.buffers())), torch.device("cpu"))
+
+
+def pixels_of(squares: np.ndarray) -> Tensor:
+    """Return pictures (n, s, s, 3) uint8 as pixels: (n, 3, s, s) float32, channels-last in memory."""
+    return torch.from_numpy(np.ascontiguousarray(squares)).float().permute(0, 3, 1, 2)
+
+
+def asking(
+    network: nn.Module, score: Callable[[Tensor], Tensor] = lambda outputs: outputs
+) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
+    """Return what occlusion asks, made of any module that takes pixels: squares (s, s, 3) uint8 -> (n, K) float32.
+
+    score: of the outputs, one number a picture or several. Batches are taken one at a time.
+    """
+
+    @torch.inference_mode()
+    def said(batch: np.ndarray) -> np.ndarray:
+        scores = score(network(pixels_of(batch).to(device_of(network))))
+        found: np.ndarray = scores.reshape(len(batch), -1).float().cpu().numpy()
+        return found
+
+    return lambda squares: np.concatenate([said(batch) for batch in batches(squares, BATCH)])
+
+
+def scores_of(network: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor, str]:
+    """Return what a network gives and ""; where that has just come out of a softmax or sigmoid, what went in, and its
+    name.
 
     After a softmax all classes compete: its gradient for one class also speaks of the others, and vanishes where the
     network is sure. The operation is met when it is called, be it a module, a function or a method.
@@ -45,11 +89,13 @@ class _Ends(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, str] | None = None
 
-    def entered(self, given: Tensor) -> Tensor:
-        """Return what went into the remembered operation, if `given` is what came out of it."""
-        return self._last[0] if self._last is not None and self._last[1] is given else given
+    def entered(self, given: Tensor) -> tuple[Tensor, str]:
+        """Return what went into the remembered operation, and its name, if `given` is what came out of it."""
+        if self._last is None or self._last[1] is not given:
+            return given, ""
+        return self._last[0], self._last[2].rstrip("_")
 
     def __torch_function__(
         self,
@@ -64,5 +110,5 @@ class _Ends(TorchFunctionMode):
         entering = args[0] if args else named["input"]
         kept = entering.clone() if operation.__name__.endswith("_") else entering
         found = operation(*args, **named)
-        self._last = (kept, found)
+        self._last = (kept, found, operation.__name__)
         return found

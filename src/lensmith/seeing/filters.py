@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lensmith.seeing.eye import Eye
-from lensmith.seeing.layers import layers
+from lensmith.seeing.layers import layers_of
 
 COLOURS = 3
 
@@ -37,8 +37,7 @@ class Filters:
 def first_filters(eye: Eye, side: int) -> Filters:
     """Return the filters of the layer that reads the colours: a convolution, a patch embedding, or a dense layer whose
     every number is a pixel's colour (taken in the order channel, row, column, as torch flattens)."""
-    with torch.no_grad():
-        there = layers(eye, torch.zeros(1, COLOURS, side, side))
+    there = layers_of(eye, side)
     modules = dict(eye.network.named_modules())
     parts = [(layer.name, modules[layer.name.partition("#")[0]]) for layer in there]
     first = next(((name, part) for name, part in parts if isinstance(part, nn.Conv2d | nn.Linear)), None)

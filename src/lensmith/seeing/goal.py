@@ -72,11 +72,11 @@ def goal_of(subject: Subject, scores: np.ndarray, to: str | None) -> Goal:
     if to is None:
         place, sign = task.explained(answers)
     else:
-        output, direction = subject.output(to)
-        place, sign = np.full(len(first), output, np.int64), np.full(len(first), -direction, np.float32)
+        wanted = subject.target(to)
+        place, sign = np.full(len(first), wanted.output, np.int64), np.full(len(first), -wanted.sign, np.float32)
     if first.ndim == 2:
         return _label(task, first, place, to is not None)
-    target = None if to is None else task.classes.index(to) if to in task.classes else int(to)
+    target = None if to is None else task.classes.index(wanted.name)
 
     def reached(rows: np.ndarray, said: np.ndarray) -> np.ndarray:
         now = task.decode(task.answers(said))

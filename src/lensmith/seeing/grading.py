@@ -17,8 +17,8 @@ from PIL import Image
 from lensmith.reproduce import generator
 from lensmith.seeing.explanation import Explanation, Grade
 from lensmith.seeing.fills import filled
-from lensmith.seeing.methods import Target, probabilities_of
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.methods import probabilities_of
+from lensmith.seeing.subject import Subject, Target
 
 CELLS = 14  # along a side: what is taken away at once is a cell of the picture
 STEPS = 16  # from all to nothing

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,6 +64,11 @@ def layers(network: nn.Module, images: Tensor) -> tuple[Layer, ...]:
         else Layer(layer.name.rpartition("#")[0], layer.kind, layer.shape)
         for layer in found
     )
+
+
+def layers_of(eye: Eye, side: int) -> tuple[Layer, ...]:
+    """Return the layers of a network for pictures of `side` pixels."""
+    return layers(eye, eye.pixels(np.zeros((1, side, side, 3), np.uint8)))
 
 
 def named(there: tuple[Layer, ...], name: str) -> Layer:

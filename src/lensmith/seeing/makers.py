@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from lensmith.reproduce import generator
-from lensmith.seeing.attribution import integrated, pixels_of, saliency, smoothgrad
+from lensmith.seeing.attribution import integrated, saliency, smoothgrad
 from lensmith.seeing.cams import cam, drawn_layer, grad_cam, guided_grad_cam, relus_above
 from lensmith.seeing.explanation import Explanation
-from lensmith.seeing.eye import Eye
+from lensmith.seeing.eye import Eye, device_of
 from lensmith.seeing.fills import FILLS, filled
 from lensmith.seeing.gradients import Score, of_output
 from lensmith.seeing.layers import Layer
-from lensmith.seeing.methods import Method, Settings, Target, probabilities_of
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.methods import Method, Settings, probabilities_of
+from lensmith.seeing.subject import Subject, Target
 
 PIXELS = 8 * 224 * 224  # of a batch: what a network made of it is kept for the way back
 STRONGEST = "the strongest of the three colours"
@@ -79,16 +79,15 @@ def differentiated(
 ) -> Iterator[Explanation]:
     """Yield explanations by a method that needs gradients of (square, path, target)."""
     eye = subject.eye.to(memory_format=torch.channels_last)
-    device = next(eye.buffers()).device
     side, coming = subject.geometry.image_size, iter(asked)
-    empty = torch.empty(1, 3, side, side, device=device)
+    empty = torch.empty(1, 3, side, side, device=device_of(eye))
     layer = drawn_layer(eye, empty, settings.layer) if method.needs_map else None
     while batch := list(islice(coming, max(1, PIXELS // side**2))):
         start = time.perf_counter()
         squares = np.stack([square for square, _, _ in batch])
         targets = [target for _, _, target in batch]
         heard = Heard(of_output([target.output for target in targets], [target.sign for target in targets]))
-        made = MAKERS[method.name](Asked(eye, squares, pixels_of(squares).to(device), targets, heard, layer, settings))
+        made = MAKERS[method.name](Asked(eye, squares, eye.pixels(squares), targets, heard, layer, settings))
         outputs = heard.outputs.float().cpu().numpy()
         probabilities = probabilities_of(subject, outputs, targets)
         seconds = (time.perf_counter() - start) / len(batch)
@@ -157,7 +156,7 @@ def _smoothgrad(asked: Asked) -> Made:
 
 def _integrated(asked: Asked) -> Made:
     given = asked.settings
-    baseline = pixels_of(np.stack([filled(square, given.fill) for square in asked.squares])).to(asked.pixels)
+    baseline = asked.eye.pixels(np.stack([filled(square, given.fill) for square in asked.squares]))
     shares = integrated(asked.eye, asked.pixels, asked.heard, baseline, given.steps)
     before = asked.ask(baseline)
     differences = (asked.ask(asked.pixels) - before).tolist()  # last of all, so that these outputs are remembered

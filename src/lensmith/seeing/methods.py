@@ -9,16 +9,7 @@ import numpy as np
 
 from lensmith.errors import UsageError, nearest
 from lensmith.seeing.explanation import Explanation
-from lensmith.seeing.subject import Subject
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is explained: the name of a class, label or number, the output that speaks for it, and with which sign."""
-
-    name: str
-    output: int
-    sign: float = 1.0
+from lensmith.seeing.subject import Subject, Target
 
 
 @dataclass(frozen=True)
@@ -119,23 +110,10 @@ def targets_of(subject: Subject, squares: Iterable[np.ndarray], wanted: str | No
     Raises UsageError for a class that is not there, with the near ones.
     """
     if wanted is not None:
-        place, sign = subject.output(wanted)
-        return [Target(_name(subject, place, sign), place, sign) for _ in squares]
-    places, signs = subject.task.explained(subject.answers(squares))
-    chosen = zip(places.tolist(), signs.tolist(), strict=True)
-    return [Target(_name(subject, place, sign), place, sign) for place, sign in chosen]
-
-
-def _name(subject: Subject, place: int, sign: float) -> str:
-    classes = subject.task.classes
-    if not classes:
-        return str(getattr(subject.task, "target_name", "")) or "the number"
-    return classes[_column(subject, place, sign)]
-
-
-def _column(subject: Subject, place: int, sign: float) -> int:
-    """Return the class that an output and sign speak for: the one sigmoid of two classes speaks for either."""
-    return int(sign > 0) if subject.task.outputs == 1 and len(subject.task.classes) == 2 else place
+        target = subject.target(wanted)
+        return [target for _ in squares]
+    outputs, signs = subject.task.explained(subject.answers(squares))
+    return [subject.speaking(output, sign) for output, sign in zip(outputs.tolist(), signs.tolist(), strict=True)]
 
 
 def explained(
@@ -184,5 +162,5 @@ def probabilities_of(subject: Subject, outputs: np.ndarray, targets: Sequence[Ta
     answers = subject.task.answers(outputs)
     if answers.ndim == 1:
         return [None] * len(targets)
-    columns = [_column(subject, target.output, target.sign) for target in targets]
+    columns = [subject.task.classes.index(target.name) for target in targets]
     return [float(row[column]) for row, column in zip(answers, columns, strict=True)]

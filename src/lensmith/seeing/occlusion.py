@@ -13,8 +13,8 @@ import numpy as np
 from lensmith.errors import UsageError
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.fills import FILLS, filled
-from lensmith.seeing.methods import Settings, Target, probabilities_of
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.methods import Settings, probabilities_of
+from lensmith.seeing.subject import Subject, Target
 
 PART = 7  # of the picture's side that a window is wide: 32 of 224 pixels
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lensmith.data.synthetic import check_pictures
-from lensmith.engines.interface import batches
 from lensmith.reproduce import counter
-from lensmith.seeing.attribution import pixels_of
 from lensmith.seeing.eye import Eye
 from lensmith.seeing.subject import Subject
 
@@ -22,7 +19,6 @@ STAGES = {"the last layer": 0.0, "the upper third": 1 / 3, "all layers": 1.0}
 """How much is drawn anew, as a share of the layers that have weights (Adebayo et al. 2018, section 3.1: cascading)."""
 
 CALIBRATION = 8  # drawn pictures that batch normalisation is measured on again
-BATCH = 16
 
 
 def redrawn(subject: Subject, share: float, seed: int = 0) -> Subject:
@@ -34,14 +30,14 @@ def redrawn(subject: Subject, share: float, seed: int = 0) -> Subject:
     """
     eye = copy.deepcopy(subject.eye)
     side = subject.geometry.image_size
-    pixels = pixels_of(np.stack(check_pictures(CALIBRATION, side)))
+    pixels = eye.pixels(np.stack(check_pictures(CALIBRATION, side)))
     layers = weighted(eye, pixels[:1])
     chosen = layers[-max(1, round(len(layers) * share)) :]
     for name, layer in chosen:
         for kind, values in layer.named_parameters(recurse=False):
             _deal(values, counter(seed, "redrawn", name, kind))
     _measure(eye, [layer for _, layer in chosen if isinstance(layer, _BatchNorm)], pixels)
-    return replace(subject, name=f"{subject.name}, redrawn", says=_asking(eye, subject.task.outputs), make=lambda: eye)
+    return replace(subject, name=f"{subject.name}, redrawn", says=eye.says, make=lambda: eye)
 
 
 def weighted(eye: Eye, pixels: Tensor) -> list[tuple[str, nn.Module]]:
@@ -83,14 +79,3 @@ def _measure(eye: Eye, layers: list[_BatchNorm], pixels: Tensor) -> None:
         eye(pixels)
     for layer in layers:
         layer.eval()
-
-
-def _asking(eye: Eye, outputs: int) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
-    """Return what `Subject.says` is, by the torch module itself."""
-
-    @torch.inference_mode()
-    def says(squares: Iterable[np.ndarray]) -> np.ndarray:
-        found = [eye(pixels_of(batch)).float().numpy() for batch in batches(squares, BATCH)]
-        return np.concatenate(found) if found else np.empty((0, outputs), np.float32)
-
-    return says

@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What is spoken of: the name of a class, label or number, the output that speaks for it, and with which sign."""
+
+    name: str
+    output: int
+    sign: float = 1.0
+
+
+@dataclass(frozen=True)
 class Subject:
     """A network and its pictures.
 
     name: what the user called it. task: what its numbers mean. geometry: how a file becomes the (s, s, 3) uint8 square
     that it sees. says: such squares to scores (n, outputs) float32, before softmax or sigmoid, by the fastest engine
-    that can be trusted. make: builds the same as a torch module, which costs the import of torch.
+    that can be trusted, for one or more. make: builds the same as a torch module, which costs the import of torch.
     """
 
     name: str
@@ -41,18 +50,30 @@ class Subject:
         """Return the task's answers: probabilities (n, k), or numbers (n,)."""
         return self.task.answers(self.says(squares))
 
-    def output(self, name: str) -> tuple[int, float]:
-        """Return the output that speaks for a class, and the sign that does. Raises UsageError with near names."""
+    def target(self, name: str) -> Target:
+        """Return what speaks for a class, named or counted. Raises UsageError with near names."""
         classes = self.task.classes
-        if name not in classes and name.isdigit() and int(name) < max(len(classes), self.task.outputs):
-            place = int(name)
-        elif name in classes:
-            place = classes.index(name)
-        elif not classes:
+        if not classes:
             raise UsageError(f"class is {name!r}, but {self.name} answers with a number. Leave it out.")
+        if name in classes:
+            place = classes.index(name)
+        elif name.isdecimal() and int(name) < len(classes):
+            place = int(name)
         else:
             shown = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
             raise UsageError(f"there is no class {name!r} in {self.name}.{nearest(name, classes) or f' Try {shown}.'}")
-        if self.task.outputs == 1:  # the logit of the second of two classes, or a number
-            return 0, -1.0 if len(classes) == 2 and place == 0 else 1.0
-        return place, 1.0
+        if self._one_for_two:
+            return Target(classes[place], 0, 1.0 if place else -1.0)
+        return Target(classes[place], place)
+
+    def speaking(self, output: int, sign: float) -> Target:
+        """Return what an output speaks for with a sign, as `Task.explained` gives them."""
+        classes = self.task.classes
+        if not classes:
+            return Target(str(getattr(self.task, "target_name", "")) or "the number", output, sign)
+        return Target(classes[int(sign > 0) if self._one_for_two else output], output, sign)
+
+    @property
+    def _one_for_two(self) -> bool:
+        """Whether one output is the logit of the second of two classes."""
+        return self.task.outputs == 1 and len(self.task.classes) == 2

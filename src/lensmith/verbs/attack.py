@@ -13,7 +13,6 @@ from PIL import Image
 
 from lensmith.data.read import Files, Picture, read_pictures
 from lensmith.data.store import Store
-from lensmith.engines.choose import resolve_device
 from lensmith.errors import UsageError, nearest
 from lensmith.reports import fragility
 from lensmith.reports.pictures import png
@@ -87,12 +86,13 @@ def attack(
     The smallest change is looked for by the iterative attack. A picture counts as fooled where both the engine in use
     and torch say so of the whole grey levels that are saved. Raises UsageError, RunError, WeightsError or DataError.
     """
-    asked = _checked(to, epsilon, steps, method, seed, device)
+    asked = _checked(to, epsilon, steps, method, seed)
     console, store = Console(quiet), Store()
     subject = open_subject(
-        network, weights=weights, image_size=image_size, device=device, out=Path(out), say=console.say
+        network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.say
     )
-    asked = replace(asked, to=_class(subject, to))
+    if to is not None and subject.task.classes:
+        asked = replace(asked, to=subject.target(to).name)
     folder = Folder.of(save, run_of(network, Path(out)), "attacked")
     paths = list_pictures([pictures] if isinstance(pictures, str | Path) else pictures)
     found: list[Attacked] = []
@@ -117,7 +117,7 @@ def attack(
     return result
 
 
-def _checked(to: str | None, epsilon: int, steps: int, method: str, seed: int, device: str) -> Asked:
+def _checked(to: str | None, epsilon: int, steps: int, method: str, seed: int) -> Asked:
     if not 1 <= epsilon <= FULL or epsilon != int(epsilon):
         raise UsageError(f"epsilon is {epsilon}; it is counted in whole grey levels, from 1 to 255. Try 8.")
     if not 1 <= steps <= 1000:
@@ -125,16 +125,7 @@ def _checked(to: str | None, epsilon: int, steps: int, method: str, seed: int, d
     if method not in get_args(Method):
         near = nearest(method, get_args(Method))
         raise UsageError(f"method is {method!r}; allowed are {', '.join(get_args(Method))}.{near}")
-    return Asked(to, int(epsilon), steps, method, seed, resolve_device(device))
-
-
-def _class(subject: Subject, to: str | None) -> str | None:
-    """Return the name of the class that is wanted. Raises UsageError with the near ones where there is none."""
-    classes = subject.task.classes
-    if to is None or not classes or to in classes:
-        return to
-    subject.output(to)
-    return classes[int(to)]  # by its number
+    return Asked(to, int(epsilon), steps, method, seed)
 
 
 def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lensmith.data.read import Picture
-from lensmith.seeing.adversarial import attacked, coin_noise, smallest, torch_says
+from lensmith.seeing.adversarial import attacked, coin_noise, smallest
 from lensmith.seeing.goal import Goal, goal_of
 from lensmith.seeing.subject import Subject
 from lensmith.tasks.interface import Task
@@ -89,7 +89,6 @@ class Asked:
     steps: int
     method: str
     seed: int
-    device: str
 
 
 def batch_of(
@@ -158,12 +157,12 @@ def _changed(
     strong, methods = squares.copy(), ["fgsm"] * len(squares)
     sizes = np.full(len(left), asked.epsilon)
     if asked.method != "iterative" and len(left):
-        strong[left] = attacked(subject.eye, squares[left], goal, left, sizes, 1, asked.device)
+        strong[left] = attacked(subject.eye, squares[left], goal, left, sizes, 1)
         if asked.method == "auto":
             left = left[~_fooled(subject, goal, left, strong[left])]
     if asked.method != "fgsm" and len(left):
         sizes = sizes[: len(left)]
-        strong[left] = attacked(subject.eye, squares[left], goal, left, sizes, asked.steps, asked.device)
+        strong[left] = attacked(subject.eye, squares[left], goal, left, sizes, asked.steps)
         for row in left:
             methods[row] = "iterative"
     return strong, methods
@@ -182,7 +181,7 @@ def _smallest(
         for early in (True, False):  # where torch only just turns, a rounder engine may not: then all steps are taken
             rows, sizes = left[places[~done]], epsilon[~done]
             if len(rows):
-                tried = attacked(subject.eye, squares[rows], goal, rows, sizes, asked.steps, asked.device, early)
+                tried = attacked(subject.eye, squares[rows], goal, rows, sizes, asked.steps, early)
                 turned = _fooled(subject, goal, rows, tried)
                 least[rows[turned]] = tried[turned]  # every later success of a picture is at a smaller epsilon
                 done[~done] = turned
@@ -197,7 +196,7 @@ def _fooled(subject: Subject, goal: Goal, rows: np.ndarray, squares: np.ndarray)
     if not len(rows):
         return np.zeros(0, bool)
     engine = goal.reached(rows, subject.says(squares))
-    both: np.ndarray = engine & goal.reached(rows, torch_says(subject.eye, squares))
+    both: np.ndarray = engine & goal.reached(rows, subject.eye.says(squares))
     return both
 
 

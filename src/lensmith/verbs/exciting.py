@@ -10,7 +10,7 @@ import numpy as np
 
 from lensmith.engines.interface import batches
 from lensmith.reports import mosaic
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.subject import Subject, Target
 from lensmith.verbs.console import Console
 from lensmith.verbs.gathering import Gathered
 from lensmith.verbs.sighting import BATCH, TOP, Album, Part, answer_of, channels_of, large
@@ -70,7 +70,7 @@ def filters(
 
 def classes(
     subject: Subject,
-    wanted: Sequence[tuple[str, int, float]],
+    wanted: Sequence[Target],
     scores: np.ndarray,
     searched: Gathered,
     way: Way,
@@ -79,11 +79,11 @@ def classes(
     *,
     seed: int,
 ) -> list[Part]:
-    """Look for the picture that most excites each class (name, output, sign), by ascent; scores (n, outputs) are those
+    """Look for the picture that most excites each class, by ascent; scores (n, outputs) are those
     of the pictures searched."""
     from lensmith.seeing.ascent import Wanted
 
-    sought = [Wanted(name, output, None, sign) for name, output, sign in wanted]
+    sought = [Wanted(one.name, one.output, None, one.sign) for one in wanted]
     side = subject.geometry.image_size
     parts = []
     climbs = _climbed(subject, sought, side, way, seed, console, "ascent for classes")
@@ -114,8 +114,9 @@ def _filters_climbed(
     subject: Subject, layer: Layer, numbers: Sequence[int], way: Way, seed: int, album: Album, console: Console
 ) -> list[Part]:
     """Return what ascent reached for some channels of a layer."""
-    from lensmith.seeing.activity import given_to, layers_of
+    from lensmith.seeing.activity import given_to
     from lensmith.seeing.ascent import Wanted
+    from lensmith.seeing.layers import layers_of
 
     side = _side_for(subject, layer)
     below = given_to(layers_of(subject.eye, subject.geometry.image_size), layer)
@@ -163,7 +164,7 @@ def _side_for(subject: Subject, layer: Layer) -> int:
         return side
     try:
         with torch.no_grad():
-            value = value_of(subject.eye, torch.zeros(1, 3, smaller, smaller), layer)
+            value = value_of(subject.eye, subject.eye.pixels(np.zeros((1, smaller, smaller, 3), np.uint8)), layer)
     except Exception:  # a network may want its own size, for whatever reason of its own
         return side
     return smaller if value.ndim == len(layer.shape) + 1 and min(value.shape[2:], default=1) > 1 else side

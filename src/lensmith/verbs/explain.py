@@ -111,10 +111,17 @@ def explain(
     run = run_of(network, Path(out))
     _refuse_other(run)
     subject = open_subject(
-        network, weights=weights, image_size=image_size, engine=engine, device=device, out=Path(out), say=console.say
+        network,
+        weights=weights,
+        image_size=image_size,
+        engine=engine,
+        device=device,
+        out=Path(out),
+        seed=seed,
+        say=console.say,
     )
     if target is not None:
-        subject.output(target)  # a class that is not there is an error before anything is read
+        subject.target(target)  # a class that is not there is an error before anything is read
     started = time.perf_counter()
     paths = list_pictures([pictures] if isinstance(pictures, str | Path) else pictures)
     folder = Folder.of(save, run, "explained")

@@ -14,7 +14,7 @@ from lensmith.errors import UsageError
 from lensmith.reports import sights as pages
 from lensmith.reports.pictures import png
 from lensmith.run import Run
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.subject import Subject, Target
 from lensmith.verbs import exciting, sighting
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.folders import Folder, run_of
@@ -101,15 +101,15 @@ def see(
         raise UsageError(f"count is {count}; it must be at least 1. Try 300.")
     console, store, watch, album = Console(quiet), Store(), Stopwatch(), Album()
     subject = open_subject(
-        network, weights=weights, image_size=image_size, device=device, out=Path(out), say=console.say
+        network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.say
     )
     run = run_of(network, Path(out))
     folder = Folder.of(save, run, "sights")
     keep_memory()
     chosen, wanted = _chosen(subject, layer, filters), _wanted(subject, classes)
     shown, searched, source = _pictures(subject, pictures, search, run, count, store, console)
-    scores = subject.says(list(searched.squares))
-    wanted = wanted or [_class(subject, name) for name in _classes(subject, shown, searched)]
+    scores = subject.says(searched.squares) if len(searched) else np.empty((0, subject.task.outputs), np.float32)
+    wanted = wanted or _targets(subject, shown, searched)
     found: dict[str, Any] = {
         "network": subject.name,
         "task": subject.task.kind,
@@ -197,8 +197,8 @@ def _pictures(
 
 def _chosen(subject: Subject, layer: str | None, filters: str | Sequence[int] | None) -> _Chosen:
     """Return the layers and filters to look at. Raises UsageError for one that is not there."""
-    from lensmith.seeing.activity import layers_of, spread
-    from lensmith.seeing.layers import named
+    from lensmith.seeing.activity import spread
+    from lensmith.seeing.layers import layers_of, named
 
     there = layers_of(subject.eye, subject.geometry.image_size)
     channels = _numbers(filters)
@@ -237,7 +237,7 @@ def _require_channels(layer: Layer, wanted: Sequence[int]) -> None:
         raise UsageError(f"layer {layer.name} has no filter {beyond[0]}: it has {count}, from 0 to {count - 1}.")
 
 
-def _wanted(subject: Subject, classes: str | Sequence[str] | None) -> list[tuple[str, int, float]]:
+def _wanted(subject: Subject, classes: str | Sequence[str] | None) -> list[Target]:
     """Return the classes asked for: each text is one, or, where no class is called so, several with commas.
 
     Raises UsageError for one that is not there.
@@ -245,42 +245,32 @@ def _wanted(subject: Subject, classes: str | Sequence[str] | None) -> list[tuple
     found: list[str] = []
     for text in [classes] if isinstance(classes, str) else classes or ():
         found += [text] if text in subject.task.classes else [name.strip() for name in text.split(",")]
-    return [_class(subject, name) for name in dict.fromkeys(found)]
+    return [subject.target(name) for name in dict.fromkeys(found) if name]
 
 
-def _class(subject: Subject, name: str) -> tuple[str, int, float]:
-    """Return a class with its output and the sign that speaks for it; a number may stand for a class."""
-    if not subject.task.classes:
-        if name:
-            subject.output(name)  # says that there are no classes
-        return "the number", 0, 1.0
-    output, sign = subject.output(name)
-    classes = subject.task.classes
-    return (name if name in classes else classes[output]), output, sign
-
-
-def _classes(subject: Subject, shown: Gathered, searched: Gathered) -> list[str]:
+def _targets(subject: Subject, shown: Gathered, searched: Gathered) -> list[Target]:
     """Return the classes to look at where none is named: what the network answers for the pictures shown, and others
     from the first to the last."""
     names = subject.task.classes
     if not names:
-        return [""]
-    answers = subject.answers(list((shown if len(shown) else searched).squares[:CLASSES]))
-    answered = [names[int(np.argmax(answer))] for answer in answers]
+        return [subject.speaking(0, 1.0)]
+    few = (shown if len(shown) else searched).squares[:CLASSES]
+    answered = [names[int(np.argmax(answer))] for answer in subject.answers(few)] if len(few) else []
     others = [names[round(place)] for place in np.linspace(0, len(names) - 1, min(CLASSES, len(names)))]
-    return sorted(list(dict.fromkeys([*answered, *others]))[:CLASSES], key=names.index)
+    chosen = sorted(list(dict.fromkeys([*answered, *others]))[:CLASSES], key=names.index)
+    return [subject.target(name) for name in chosen]
 
 
 def _members(
-    subject: Subject, classes: Sequence[tuple[str, int, float]], searched: Gathered, scores: np.ndarray
+    subject: Subject, classes: Sequence[Target], searched: Gathered, scores: np.ndarray
 ) -> dict[str, list[int]]:
     """Return the positions of each class's pictures, by what they show, or else by what the network answers."""
     known = any(searched.labels)
     answers = subject.task.answers(scores) if len(scores) else np.zeros((0, 1))
     if not subject.task.classes:
-        return {name: list(range(len(searched)))[:MEMBERS] for name, *_ in classes}
+        return {one.name: list(range(len(searched)))[:MEMBERS] for one in classes}
     found = {}
-    for name, *_ in classes:
+    for name in (one.name for one in classes):
         place = subject.task.classes.index(name)
         mine = [
             position

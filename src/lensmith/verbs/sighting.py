@@ -14,7 +14,7 @@ import numpy as np
 
 from lensmith.engines.interface import batches
 from lensmith.reports import mosaic
-from lensmith.seeing.subject import Subject
+from lensmith.seeing.subject import Subject, Target
 from lensmith.verbs.gathering import Gathered
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def quiet(subject: Subject, squares: np.ndarray) -> list[Part]:
 
 def templates(
     subject: Subject,
-    wanted: Sequence[tuple[str, int, float]],
+    wanted: Sequence[Target],
     members: Mapping[str, Sequence[int]],
     scores: np.ndarray,
     searched: Gathered,
@@ -124,20 +124,20 @@ def templates(
     from lensmith.seeing.templates import is_linear, surest, template
 
     side = subject.geometry.image_size
-    linear = bool(wanted) and is_linear(subject.eye, side, wanted[0][1])
+    linear = bool(wanted) and is_linear(subject.eye, side, wanted[0].output)
     parts = []
-    for number, (name, output, sign) in enumerate(wanted, 1):
-        mine = list(members.get(name, ()))
+    for number, one in enumerate(wanted, 1):
+        mine = list(members.get(one.name, ()))
         if not mine and not linear:
             continue
         squares = searched.squares[mine] if mine else np.zeros((1, side, side, 3), np.uint8)
-        best = surest(scores[:, output] * sign, mine, TOP) if mine else np.zeros(0, np.int64)
-        found = template(subject.eye, squares, searched.squares[best], output, sign)
+        best = surest(scores[:, one.output] * one.sign, mine, TOP) if mine else np.zeros(0, np.int64)
+        found = template(subject.eye, squares, searched.squares[best], one.output, one.sign)
         scale = float(np.quantile(np.abs(found.slopes), 0.999))
         drawn = mosaic.about_grey(found.slopes, scale)
         parts.append(
             {
-                "class": name,
+                "class": one.name,
                 "linear": linear,
                 "pictures": len(mine),
                 "scale": scale,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensmith.data.store import Store
-from lensmith.engines.choose import resolve_device
 from lensmith.engines.interface import batches
 from lensmith.errors import UsageError
 from lensmith.metrics.intervals import bootstrap_mean, wilson
@@ -133,7 +132,14 @@ def stress(
     console, store, where = Console(quiet), Store(), Path(out)
     run = run_of(network, where)
     subject = open_subject(
-        network, weights=weights, image_size=image_size, engine=engine, device=device, out=where, say=console.say
+        network,
+        weights=weights,
+        image_size=image_size,
+        engine=engine,
+        device=device,
+        out=where,
+        seed=seed,
+        say=console.say,
     )
     tried = series(levels, subject.geometry.image_size)
     folder = Folder.of(save, run, "stressed")
@@ -143,7 +149,7 @@ def stress(
     fgsm = None
     if len(looked.kept):
         with console.progress("fgsm", len(looked.kept)) as advance:
-            fgsm = _fgsm(subject, looked, seed, resolve_device(device), advance)
+            fgsm = _fgsm(subject, looked, seed, advance)
     result = _result(subject, these, looked, tried, fgsm, seed, folder.path / "page.html")
     said = result.as_dict()
     row, squares = example(subject, tried, these, looked, seed, store)
@@ -208,7 +214,7 @@ def _same(task: Task, before: Answers, after: Answers, seed: int) -> dict[str, A
     return wilson(int(found.sum()), len(found)).as_dict()
 
 
-def _fgsm(subject: Subject, looked: Looked, seed: int, device: str, advance: Callable[[int], None]) -> Fgsm:
+def _fgsm(subject: Subject, looked: Looked, seed: int, advance: Callable[[int], None]) -> Fgsm:
     """Return how far the answers for the kept squares stay under FGSM, and under noise of the same size."""
     task, start = subject.task, 0
     clean: list[Answers] = []
@@ -218,7 +224,7 @@ def _fgsm(subject: Subject, looked: Looked, seed: int, device: str, advance: Cal
         scores = subject.says(batch)
         goal = goal_of(subject, scores, None)
         clean.append(task.answers(scores))
-        after.append([subject.answers(squares) for squares in fgsm_at(subject.eye, batch, goal, EPSILONS, device)])
+        after.append([subject.answers(squares) for squares in fgsm_at(subject.eye, batch, goal, EPSILONS)])
         contents = looked.contents[start : start + len(batch)]
         noisy.append(
             [

@@ -11,12 +11,14 @@ import numpy as np
 
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store
-from lensmith.engines.interface import batches
+from lensmith.engines.choose import resolve_device
 from lensmith.errors import UsageError, WeightsError, nearest
 from lensmith.model import Model, load_model
+from lensmith.reproduce import counter
 from lensmith.run import Run, list_runs, open_run
 from lensmith.seeing.subject import Subject
 from lensmith.tasks.classification import Classification
+from lensmith.tasks.multilabel import Multilabel
 from lensmith.zoo.base import Base
 from lensmith.zoo.contract import Contract
 from lensmith.zoo.names import NetworkName, contract, resolve
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from lensmith.seeing.eye import Eye
 
-BATCH = 32
 IMAGENET = 1000  # outputs of a network with the classes of ImageNet
 SIDE, MEAN, STD = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of pictures, where nothing else is known
 
@@ -42,21 +43,23 @@ def open_subject(
     engine: str = "auto",
     device: str = "auto",
     out: Path = Path("runs"),
+    seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> Subject:
     """Return what a user names, ready to be looked into.
 
     network: a run, a network by name (with `weights` as in train), module:factory, or in Python any torch module that
-    takes (N, 3, s, s) pictures with ImageNet's normalisation. image_size: the side it sees, for networks alone. say:
-    takes a line about weights that are fetched. Raises UsageError, RunError or WeightsError for what cannot be opened,
+    takes (N, 3, s, s) pictures with ImageNet's normalisation. image_size: the side it sees, for networks alone. device:
+    where it is asked and differentiated. seed: of weights that are random. say: takes a line about weights that are
+    fetched. Raises UsageError, RunError or WeightsError for what cannot be opened,
     or was not trained on pictures.
     """
     if isinstance(network, Run) or (isinstance(network, str | Path) and is_run(str(network), out)):
         return _of_run(open_run(network, out), engine, device)
     if not isinstance(network, str | Path):
-        given = Preprocessing(image_size or SIDE, MEAN, STD)
-        # A copy: looking must not freeze the user's own network, nor put it into evaluation mode.
-        return _of_module(copy.deepcopy(network), type(network).__name__, given)
+        return _of_module(
+            _copied(network), type(network).__name__, Preprocessing(image_size or SIDE, MEAN, STD), device
+        )
     try:
         name = resolve(str(network), Store().folder)
     except UsageError as error:
@@ -64,7 +67,7 @@ def open_subject(
         if not near:
             raise
         raise UsageError(f"{error} Of the runs in {out}:{near.removeprefix(' Nearest:')}") from None
-    return _of_name(name, weights, image_size, engine, device, say)
+    return _of_name(name, weights, image_size, engine, device, seed, say)
 
 
 def is_run(text: str, out: Path) -> bool:
@@ -85,7 +88,10 @@ def _of_run(run: Run, engine: str, device: str) -> Subject:
         found = [model.head.logits(output.features) for output in model.chosen.engine.run(squares)]
         return _joined(found, model.task.outputs)
 
-    return Subject(run.name, model.task, base.preprocessing, says, lambda: _eye_of(model, base))
+    def make() -> Eye:
+        return _eye_of(model, base).to(resolve_device(device))
+
+    return Subject(run.name, model.task, base.preprocessing, says, make)
 
 
 def _eye_of(model: Model, base: Base) -> Eye:
@@ -103,14 +109,20 @@ def _eye_of(model: Model, base: Base) -> Eye:
 
 
 def _of_name(
-    name: NetworkName, weights: str, image_size: int | None, engine: str, device: str, say: Callable[[str], None]
+    name: NetworkName,
+    weights: str,
+    image_size: int | None,
+    engine: str,
+    device: str,
+    seed: int,
+    say: Callable[[str], None],
 ) -> Subject:
     """Return a network with the classes it was published with."""
     store = Store()
     found = find_weights(name, weights, store.folder, say=say)
     if found.file is None and weights == "auto":
         say(f"{name} has random weights: {found.sentence}")
-    network = _published(name, found.file, image_size)
+    network = _published(name, found.file, image_size, seed)
     geometry = _geometry(found.contract if found.file else contract(name, store.folder), image_size)
     if name.source in ("torchvision", "timm"):
         from lensmith.zoo.cut import cuts
@@ -122,26 +134,29 @@ def _of_name(
         def says(squares: Iterable[np.ndarray]) -> np.ndarray:
             return _joined([output.features for output in chosen.engine.run(squares)], end.shape[0])
 
-        return _of_module(network, str(name), geometry, says, end.shape[0])
-    return _of_module(network, str(name), geometry)
+        return _of_module(network, str(name), geometry, device, says, end.shape[0])
+    return _of_module(network, str(name), geometry, device)
 
 
-def _published(name: NetworkName, file: Path | None, image_size: int | None) -> nn.Module:
+def _published(name: NetworkName, file: Path | None, image_size: int | None, seed: int) -> nn.Module:
     """Return a network with its head, with weights from a file or random ones."""
+    import torch
+
     from lensmith.zoo.build import build, whole
     from lensmith.zoo.tensors import load_tensors, read_tensors
 
-    if name.source != "lensmith":
-        network = build(name, image_size=image_size)
-        if file is not None:
-            tensors = read_tensors(file)
-            known = set(network.state_dict())  # auxiliary heads are for training alone
-            load_tensors(network, {place: tensor for place, tensor in tensors.items() if place in known})
-        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(counter(seed, "weights"))
+        network = build(name, image_size=image_size) if name.source != "lensmith" or file is not None else whole(name)
     if file is None:
-        return whole(name)
+        return network
+    if name.source != "lensmith":
+        tensors = read_tensors(file)
+        known = set(network.state_dict())  # auxiliary heads are for training alone
+        load_tensors(network, {place: tensor for place, tensor in tensors.items() if place in known})
+        return network
     tensors = read_tensors(file)
-    base = {f"base.{place}": tensor for place, tensor in tensors.items() if place in build(name).state_dict()}
+    base = {f"base.{place}": tensor for place, tensor in tensors.items() if place in network.state_dict()}
     rest = [(place, tensor) for place, tensor in tensors.items() if f"base.{place}" not in base]
     head = {f"head.0.{place.rpartition('.')[2]}": tensor for place, tensor in rest if tensor.ndim in (1, 2)}
     if len(rest) != 2 or set(head) != {"head.0.weight", "head.0.bias"}:
@@ -162,52 +177,62 @@ def _geometry(expected: Contract, image_size: int | None) -> Preprocessing:
     )
 
 
-def _of_module(
-    network: nn.Module, name: str, geometry: Preprocessing, engine_says: Says | None = None, outputs: int = 0
-) -> Subject:
-    """Return a torch module with its classes, asked in torch itself where there is no engine."""
+def _copied(network: nn.Module) -> nn.Module:
+    """Return a copy in float32 on the processor: looking must not change the user's own network, nor its mode."""
     from torch import nn as kinds
 
     if not isinstance(network, kinds.Module):
         raise UsageError(f"network is of type {type(network).__name__}; it must be a name, a run or a torch.nn.Module.")
+    try:
+        return copy.deepcopy(network).float().cpu()
+    except RuntimeError as error:  # as with what the older weight_norm leaves behind
+        raise UsageError(
+            f"the network cannot be copied ({str(error).partition(chr(10))[0]}). Load its weights into a new one."
+        ) from error
+
+
+def _of_module(
+    network: nn.Module,
+    name: str,
+    geometry: Preprocessing,
+    device: str,
+    engine_says: Says | None = None,
+    outputs: int = 0,
+) -> Subject:
+    """Return a torch module with its classes, asked in torch itself where there is no engine."""
     from lensmith.engines.pytorch import Normalise
     from lensmith.seeing.eye import Eye
 
     eye = Eye(network, Normalise(geometry.mean, geometry.std, {}))
     outputs = outputs or _outputs(eye, geometry.image_size)
-
-    def says(squares: Iterable[np.ndarray]) -> np.ndarray:
-        return _joined([_asked(eye, batch) for batch in batches(squares, BATCH)], outputs)
-
-    task = Classification(_class_names(outputs))
-    return Subject(name, task, geometry, engine_says or says, lambda: eye)
+    classes = _class_names(outputs)
+    # Where each score goes through a sigmoid of its own, each is a label, and they do not compete.
+    task = Multilabel(classes) if eye.end in ("sigmoid", "logsigmoid") else Classification(classes)
+    eye = eye.to(resolve_device(device))
+    return Subject(name, task, geometry, engine_says or eye.says, lambda: eye)
 
 
 def _outputs(eye: Eye, side: int) -> int:
     """Return how many scores a network gives. Raises UsageError for one that does not take such pictures."""
+    import torch
+
     try:
-        found = _asked(eye, np.zeros((1, side, side, 3), np.uint8))
+        with torch.inference_mode():
+            found = eye(eye.pixels(np.zeros((1, side, side, 3), np.uint8)))
     except Exception as error:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UsageError(
             f"the network does not take a picture of {side} x {side} pixels ({said}). Try another image size."
         ) from error
+    if not isinstance(found, torch.Tensor):
+        raise UsageError(
+            f"the network gives a {type(found).__name__}, not a tensor of scores. Wrap it in one that does."
+        )
     if found.ndim != 2 or found.shape[1] < 2:
         raise UsageError(
-            f"the network gives {found.shape[1:]} numbers for a picture; two or more scores of classes are needed."
+            f"the network gives {tuple(found.shape[1:])} numbers for a picture; two or more scores are needed."
         )
     return int(found.shape[1])
-
-
-def _asked(eye: Eye, batch: np.ndarray) -> np.ndarray:
-    import torch
-
-    with torch.inference_mode():
-        scores = eye(torch.from_numpy(batch).permute(0, 3, 1, 2).float())
-    if not isinstance(scores, torch.Tensor):
-        raise TypeError(f"it gives a {type(scores).__name__}, not a tensor")
-    found: np.ndarray = scores.float().numpy()
-    return found
 
 
 def _class_names(outputs: int) -> tuple[str, ...]:
