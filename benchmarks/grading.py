@@ -1,25 +1,30 @@
 """Whether the verdicts on maps are right: trained networks, networks with random weights, and maps known to be wrong.
 
-`benchmarks/grading.py [--count N] [--network NAME] [--methods a,b] [--random N]` takes every so many of those of
-photos/ that had no part in choosing the limits (those were every fourth, every fifth, and half of the others), and
-prints the share of maps called "the model":
-- of the trained network by method, of all photographs and of those it is sure of (probability 0.5 and more); `auto`
-  takes the first of grad-cam, occlusion and integrated that passes (of those among the methods measured);
-- of networks with random weights: as built, and as trained with all weights dealt out anew;
+`benchmarks/grading.py [--count N] [--network NAME] [--methods a,b] [--random N]` prints the share of maps called "the
+model", for a network of a thousand classes on photos/ and for a run of two, ants-bees, on its held-out pictures:
+- of the trained network by method, of all pictures and of those it is sure of (probability 0.5 and more); `auto` takes
+  the first of grad-cam, occlusion and integrated that passes (of those among the methods measured);
+- of networks with random weights: as built, as trained with all weights dealt out anew, and for the run also with those
+  of the upper third;
 - of wrong maps given out as Grad-CAM of the trained network: edges, a spot in the middle, a random blob, the map of
-  another photograph, and Grad-CAM of the redrawn network. `carries` is the share of those that deletion and insertion
+  another picture, and Grad-CAM of the redrawn network. `carries` is the share of those that deletion and insertion
   alone would have let pass.
+The pictures had no part in choosing the limits that are in odds: every second photograph had, and every fifth of the
+held-out pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+import lensmith
 import measure
 from lensmith.data import decode
 from lensmith.data.preprocess import read_square
@@ -34,16 +39,37 @@ SURE = 0.5
 METHODS = ("grad-cam", "occlusion", "saliency", "integrated", "smoothgrad", "guided-grad-cam", "deconvnet")
 
 
-def photographs(subject: Subject, count: int) -> tuple[list[str], list[np.ndarray]]:
-    """Return names and squares of `count` photographs that no limit was chosen on, evenly spread over the classes."""
+@dataclass(frozen=True)
+class Shown:
+    """Pictures by name, as a network sees them."""
+
+    names: list[str]
+    squares: list[np.ndarray]
+
+    def few(self, count: int) -> Shown:
+        """Return so many of them, evenly spread."""
+        step = max(1, len(self.names) // count)
+        return Shown(self.names[::step][:count], self.squares[::step][:count])
+
+
+def photographs(subject: Subject, count: int) -> Shown:
+    """Return `count` photographs that the limits were not chosen on, evenly spread over the classes."""
     files = [
         file for place, file in enumerate(sorted((measure.data() / "photos").glob("*.jpg"))) if place % 4 and place % 5
     ]
-    files = files[1::2]
+    return _read(subject, [file for file in files if file not in files[1::2]], count)
+
+
+def held_out(subject: Subject, count: int) -> Shown:
+    """Return `count` of the pictures of ants and bees that the run did not see and the limits were not chosen on."""
+    files = sorted((measure.data() / "ants-bees" / "validation").rglob("*.jpg"))
+    return _read(subject, [file for place, file in enumerate(files) if place % 5], count)
+
+
+def _read(subject: Subject, files: list[Path], count: int) -> Shown:
     files = files[:: max(1, len(files) // count)][:count]
-    return [file.name for file in files], [
-        read_square(decode.picture_bytes(file), subject.geometry)[0] for file in files
-    ]
+    squares = [read_square(decode.picture_bytes(file), subject.geometry)[0] for file in files]
+    return Shown([f"{file.parent.name}/{file.name}" for file in files], squares)
 
 
 def passed(graded: Sequence[Explanation]) -> float:
@@ -62,9 +88,9 @@ def _examined(one: Explanation) -> Examined:
     return one.grade
 
 
-def of_network(subject: Subject, count: int, methods: Sequence[str]) -> dict[str, dict[str, float]]:
+def of_network(subject: Subject, shown: Shown, methods: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return for each method the shares that pass and the seconds a picture."""
-    names, squares = photographs(subject, count)
+    names, squares = shown.names, shown.squares
     targets, grader, start = targets_of(subject, squares), Grader(subject), time.perf_counter()
     trials = [grader.trial(square, target) for square, target in zip(squares, targets, strict=True)]
     shared = (time.perf_counter() - start) / len(squares)
@@ -98,9 +124,9 @@ def of_network(subject: Subject, count: int, methods: Sequence[str]) -> dict[str
     return found
 
 
-def wrong_maps(subject: Subject, count: int) -> dict[str, dict[str, float]]:
+def wrong_maps(subject: Subject, shown: Shown) -> dict[str, dict[str, float]]:
     """Return the shares that pass of maps that do not follow from the network, given out as its Grad-CAM."""
-    names, squares = photographs(subject, count)
+    names, squares = shown.names, shown.squares
     targets, grader = targets_of(subject, squares), Grader(subject)
     trials = [grader.trial(square, target) for square, target in zip(squares, targets, strict=True)]
     made = list(explained(subject, squares, names, targets, "grad-cam"))
@@ -109,7 +135,7 @@ def wrong_maps(subject: Subject, count: int) -> dict[str, dict[str, float]]:
         "edges": [_edges(square) for square in squares],
         "middle": [_middle(len(square)) for square in squares],
         "random blob": [random_map(1, number) for number in range(len(squares))],
-        "another photograph's": [one.map for one in [*made[1:], made[0]]],
+        "another picture's": [one.map for one in [*made[1:], made[0]]],
         "redrawn network's": [one.map for one in foreign],
     }
     found = {}
@@ -143,7 +169,7 @@ def main() -> None:
     """Measure, and write results/grading.json."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--count", type=int, default=30)
-    options.add_argument("--random", type=int, default=10, help="photographs for networks with random weights")
+    options.add_argument("--random", type=int, default=10, help="pictures for networks with random weights")
     options.add_argument("--network", default="mobilenet_v2")
     options.add_argument("--methods", default=",".join(METHODS))
     options.add_argument("--name", default="grading", help="of the file in results/")
@@ -151,14 +177,24 @@ def main() -> None:
     methods = given.methods.split(",")
     weights = str(measure.data() / "weights" / f"{given.network}.safetensors")
     trained = open_subject(given.network, weights=weights)
-    values: dict[str, object] = {"network": given.network, "photographs": given.count, "random": given.random}
-    values["trained"] = of_network(trained, given.count, methods)
-    values["wrong maps"] = wrong_maps(trained, given.count)
+    values: dict[str, object] = {"network": given.network, "pictures": given.count, "random": given.random}
+    shown = photographs(trained, given.count)
+    values["trained"] = of_network(trained, shown, methods)
+    values["wrong maps"] = wrong_maps(trained, shown)
     fast = [method for method in methods if method not in ("integrated", "smoothgrad")]
     as_built = open_subject(given.network, weights="none")
-    values["random weights, as built"] = of_network(as_built, given.random, fast)
+    values["random weights, as built"] = of_network(as_built, shown.few(given.random), fast)
     redrawn = Grader(trained, Settings(seed=1)).redrawn["all layers"]
-    values["random weights, redrawn"] = of_network(redrawn, given.random, fast[:3])
+    values["random weights, redrawn"] = of_network(redrawn, shown.few(given.random), fast[:3])
+    with tempfile.TemporaryDirectory() as folder:
+        run = lensmith.train(measure.data() / "ants-bees", recipe="features", weights=weights, out=folder, quiet=True)
+        of_two = open_subject(run.folder)
+        shown = held_out(of_two, given.count)
+        values["two classes, trained"] = of_network(of_two, shown, methods)
+        values["two classes, wrong maps"] = wrong_maps(of_two, shown)
+        for stage in ("all layers", "the upper third"):
+            redrawn = Grader(of_two, Settings(seed=2)).redrawn[stage]
+            values[f"two classes, {stage} redrawn"] = of_network(redrawn, shown.few(given.random), fast[:3])
     measure.write(given.name, values)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,10 +27,10 @@ BY_CHANCE = 8  # the same for random maps
 RANDOM = 20  # random maps beside a map
 GRAIN = 1.5  # cells: how smooth random maps are, about as smooth as those of a last layer
 READ = 0.7  # cells: by how much a map is smoothed before its places are put in order
-FLOOR = 0.01  # a probability below it is as good as none: areas are those of log(p + FLOOR)
+FLOOR = 0.001  # a probability nearer to 0 or 1 is as good as there: odds are (p + FLOOR) / (1 - p + FLOOR)
 
-LEAST_FALL = 0.2  # of the probability, while the picture is taken away in all those ways, and
-LEAST_SHARE = 0.2  # of what it was
+LEAST_FALL = 5.0  # halvings of the odds, while the picture is taken away in all those ways, and
+EVEN = 0.5  # of two classes the other must win once: below it
 CRUMBS, ORDERS = 56, 4  # along a side: the picture cut into crumbs that are put in another order, so many times
 MOST_LEFT = 0.1  # of the probability, when they are: colours and the finest texture are all that remains
 MANY = 10  # classes; of fewer, a network may well take a heap of pieces for this one
@@ -146,18 +147,19 @@ def examined(
         return Examined(EMPTY, "The map is empty: it is the same everywhere, so it says nothing.", again=again)
     own, chance, ends = curves(begun, [explanation.map])[0], begun.chance, np.array(begun.ends)
     every = np.concatenate([own.ravel(), chance.ravel()])
+    coarse = own[:, :: STEPS // BY_CHANCE]  # the steps that random maps take
     loose = _loose(begun, every)
     if begun.number:
         low, span = float(every.min()), float(np.ptp(every)) or 1.0
-        own, chance, ends, every = ((values - low) / span for values in (own, chance, ends, every))
-    area, areas = _areas(own[:, :: STEPS // BY_CHANCE], begun.number), _areas(chance, begun.number)
+        own, coarse, chance, ends, every = ((values - low) / span for values in (own, coarse, chance, ends, every))
+    area, areas = (_areas(values, begun.number) for values in (coarse, chance))
     found = Examined(
         NOT_MODEL,
         "",
         likeness=max(alike.values(), default=math.nan),
-        deletion=float(own[0].mean()),
+        deletion=float(coarse[0].mean()),
         deletion_by_chance=float(chance[:, 0].mean()),
-        insertion=float(own[1].mean()),
+        insertion=float(coarse[1].mean()),
         insertion_by_chance=float(chance[:, 1].mean()),
         whole=float(ends[0]),
         lowest=float(every.min()),
@@ -211,7 +213,7 @@ def _loose(begun: Trial, every: np.ndarray) -> str:
         if float(np.ptp(every)) > LEAST_MOVE * float(np.abs(every).max()):
             return ""
         return f"The number is {whole:.4g} whatever part of the picture is gone. So no place in it can be the reason."
-    if whole - lowest < max(LEAST_FALL, LEAST_SHARE * whole):
+    if float(_odds(whole) - _odds(lowest)) < LEAST_FALL or lowest >= EVEN:
         return (
             f"The answer hardly hangs on this picture: the network gives it {whole:.1%}, and {lowest:.1%} at the least "
             "while parts are gone. So no place in it can be much of a reason."
@@ -227,11 +229,17 @@ def _loose(begun: Trial, every: np.ndarray) -> str:
 def _areas(curves: np.ndarray, number: bool) -> np.ndarray:
     """Return the area between insertion and deletion of curves (..., 2, steps + 1).
 
-    Of probabilities in halvings, down to FLOOR: from 4 % to 2 % is as far as from 80 % to 40 %.
+    Of probabilities in halvings of the odds: from 4 % to 2 % is about as far as from 96 % to 98 %, so that they differ
+    too where a network is sure whatever it is shown.
     """
-    heights = curves if number else np.log2(curves + FLOOR)
+    heights = curves if number else _odds(curves)
     found: np.ndarray = (heights[..., 1, :] - heights[..., 0, :]).mean(-1)
     return found
+
+
+def _odds(probability: Any) -> Any:
+    """Return the odds of probabilities, in doublings."""
+    return np.log2((probability + FLOOR) / (1 - probability + FLOOR))
 
 
 def _value(subject: Subject, target: Target) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
