@@ -159,6 +159,40 @@ def test_a_map_that_was_made_otherwise_is_found_out() -> None:
     assert found.verdict == NOT_MODEL and "Made once more" in found.sentence
 
 
+def of_two(score: Score) -> Subject:
+    """A network of two classes that gives the first one `score`, and the other nothing."""
+
+    def says(squares: Iterable[np.ndarray]) -> np.ndarray:
+        return np.array([[score(square.astype(np.float64)), 0.0] for square in squares], np.float32)
+
+    return replace(asked(score, Classification(("ant", "bee"))), says=says)
+
+
+def of_the_first(subject: Subject, values: np.ndarray) -> Examined:
+    square, target = checks(), Target("ant", 0)
+    return examined(trial(subject, square, target), given(values, square), 1.0, {"all layers": 0.1})
+
+
+def test_of_two_classes_a_sure_answer_still_tells_places_apart() -> None:
+    subject = of_two(lambda square: 3 * in_the_corner(square) - 5)
+    assert of_the_first(subject, spot(8, 8)).verdict == MODEL
+    assert of_the_first(subject, spot(32, 32)).verdict == NOT_MODEL
+
+
+def test_of_two_classes_an_answer_that_is_never_overturned_has_no_map() -> None:
+    found = of_the_first(of_two(lambda square: 0.9 * in_the_corner(square) + 1), spot(8, 8))
+    assert found.whole > 0.99 and 0.5 < found.lowest < 0.8
+    assert found.verdict == NOT_MODEL and "hardly hangs on this picture" in found.sentence
+
+
+def test_a_map_and_random_maps_are_measured_alike() -> None:
+    square = checks()
+    begun = trial(asked(in_the_corner), square, TARGET)
+    found = examined(replace(begun, chance=begun.chance[:1]), given(random_map(0, 0), square), 1.0, {})
+    assert found.deletion == pytest.approx(found.deletion_by_chance)
+    assert found.insertion == pytest.approx(found.insertion_by_chance)
+
+
 def test_numbers_are_graded_in_their_own_range() -> None:
     task = Regression("depth")
     square, target = checks(), Target("depth", 0)

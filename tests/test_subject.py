@@ -13,12 +13,12 @@ from torch.nn import functional
 
 import lensmith
 from lensmith.data.preprocess import read_square
-from lensmith.errors import UsageError, WeightsError
+from lensmith.errors import RunError, UsageError, WeightsError
 from lensmith.seeing.eye import scores_of
 from lensmith.seeing.gradients import gradient
 from lensmith.seeing.layers import last_map, layers, named, tapped
 from lensmith.seeing.subject import Subject, Target
-from lensmith.verbs.subject import open_subject
+from lensmith.verbs.subject import MEAN, STD, open_subject
 
 
 class Small(nn.Module):
@@ -80,7 +80,7 @@ def test_a_module_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [lambda x: x[:, 0], lambda x: x.mean((1, 2, 3))[:, None], lambda x: (x, x), lambda x: x.reshape(7, -1)]
+    "answer", [lambda x: x[:, 0], lambda x: x.mean((1, 2, 3))[:, None], lambda x: (), lambda x: x.reshape(7, -1)]
 )
 def test_what_gives_no_scores_of_classes_is_refused(answer: Callable[[Tensor], Tensor]) -> None:
     class Odd(nn.Module):
@@ -150,3 +150,75 @@ def test_what_is_tapped_is_not_written_over() -> None:
     with tapped(network, named(there, "relu#2"), lambda maps: maps * 0):
         torch.testing.assert_close(network(images), network.head.bias.expand(2, -1))
     assert not network.relu._forward_hooks and not network._forward_pre_hooks
+
+
+class Ending(nn.Module):
+    """The mean colour through a dense layer, and something more."""
+
+    def __init__(self, end: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.head, self.end = nn.Linear(3, 4), end
+
+    def forward(self, images: Tensor) -> object:
+        return self.end(self.head(images.mean((2, 3))))
+
+
+def test_scores_with_a_sigmoid_each_are_labels() -> None:
+    subject = open_subject(Ending(torch.sigmoid), image_size=8)
+    assert subject.task.kind == "multilabel"
+    images = torch.from_numpy(np.stack(squares(2, 8))).permute(0, 3, 1, 2) / 255
+    normal = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    expected = subject.eye.network(normal).numpy()
+    np.testing.assert_allclose(subject.answers(squares(2, 8)), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("end", [lambda x: {"scores": x, "more": x * 2}, lambda x: (x, x * 2), lambda x: [(x,)]])
+def test_of_several_tensors_the_first_is_taken(end: Callable[[Tensor], object]) -> None:
+    torch.manual_seed(0)
+    network = Ending(end)
+    plain = Ending(lambda x: x)
+    plain.load_state_dict(network.state_dict())
+    expected = open_subject(plain, image_size=8).says(squares(2, 8))
+    np.testing.assert_array_equal(open_subject(network, image_size=8).says(squares(2, 8)), expected)
+
+
+def test_a_network_in_half_precision_is_looked_into_in_full() -> None:
+    network = Small().half()
+    subject = open_subject(network, image_size=16)
+    assert np.isfinite(subject.says(squares(2, 16))).all()
+    assert next(network.parameters()).dtype == torch.float16
+
+
+def test_answers_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(UsageError, match="not finite"):
+        open_subject(Ending(lambda x: x * float("nan")), image_size=8)
+
+
+def test_random_weights_follow_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one, same, other = (open_subject("lenet5", weights="none", seed=seed, say=lambda _: None) for seed in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+    shown = squares(2, one.geometry.image_size)
+    np.testing.assert_array_equal(one.says(shown), same.says(shown))
+    assert np.abs(one.says(shown) - other.says(shown)).max() > 1e-3
+
+
+def test_a_class_may_be_a_number() -> None:
+    subject = open_subject(Small(), image_size=16)
+    assert subject.target(2) == subject.target("2") == Target("2", 2)
+    for wrong in (3, "\u00b2"):
+        with pytest.raises(UsageError, match="no class"):
+            subject.target(wrong)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=r"no run\.json"):
+        open_subject("empty", out=tmp_path)
+
+
+def test_pictures_come_to_where_the_network_is() -> None:
+    eye = open_subject(Small(), image_size=16).eye.to("meta")
+    pixels = eye.pixels(squares(2, 16))
+    assert pixels.device.type == "meta" and eye(pixels).device.type == "meta"

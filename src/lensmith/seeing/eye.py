@@ -17,21 +17,24 @@ BATCH = 32
 
 
 class Eye(nn.Module):
-    """Pixels (N, 3, s, s) float32 from 0 to 255 -> what the network gives, before a softmax or sigmoid at its end.
+    """Pixels (N, 3, s, s) float32 from 0 to 255 -> what the network gives, before a softmax or sigmoid at its end; of
+    several tensors, in a tuple or a dictionary, the first.
 
     Gradients with respect to the pixels are per grey level, the scale a user sees. The network is held in evaluation
     mode and its parameters are not differentiated. `normalise` takes (N, s, s, 3). `end`: the softmax or sigmoid that
-    was met at the end of the last run, "" where there was none.
+    was met at its end when it first ran, "" where there was none.
     """
 
     def __init__(self, network: nn.Module, normalise: nn.Module) -> None:
         super().__init__()
         self.network, self.normalise = network.eval().requires_grad_(False), normalise
-        self.end = ""
+        self.end: str | None = None
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the scores: (N, classes) for a classifier."""
         images: Tensor = self.normalise(pixels.permute(0, 2, 3, 1))
+        if self.end == "":
+            return first_of(self.network(images))  # to look for an end costs time at every operation
         scores, self.end = scores_of(self.network, images)
         return scores
 
@@ -71,7 +74,7 @@ def asking(
     return lambda squares: np.concatenate([said(batch) for batch in batches(squares, BATCH)])
 
 
-def scores_of(network: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor, str]:
+def scores_of(network: Callable[[Tensor], Any], images: Tensor) -> tuple[Tensor, str]:
     """Return what a network gives and ""; where that has just come out of a softmax or sigmoid, what went in, and its
     name.
 
@@ -80,8 +83,16 @@ def scores_of(network: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tens
     """
     ends = _Ends()
     with ends:
-        found: Tensor = network(images)
+        found = first_of(network(images))
     return ends.entered(found)
+
+
+def first_of(found: Any) -> Tensor:
+    """Return the first tensor of what a network gives, be it one, a tuple or a dictionary."""
+    while isinstance(found, tuple | list | Mapping) and len(found):
+        found = next(iter(found.values() if isinstance(found, Mapping) else found))
+    tensor: Tensor = found
+    return tensor
 
 
 class _Ends(TorchFunctionMode):

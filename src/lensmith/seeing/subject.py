@@ -50,9 +50,9 @@ class Subject:
         """Return the task's answers: probabilities (n, k), or numbers (n,)."""
         return self.task.answers(self.says(squares))
 
-    def target(self, name: str) -> Target:
+    def target(self, name: str | int) -> Target:
         """Return what speaks for a class, named or counted. Raises UsageError with near names."""
-        classes = self.task.classes
+        name, classes = str(name), self.task.classes
         if not classes:
             raise UsageError(f"class is {name!r}, but {self.name} answers with a number. Leave it out.")
         if name in classes:

@@ -12,7 +12,7 @@ import numpy as np
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.store import Store
 from lensmith.engines.choose import resolve_device
-from lensmith.errors import UsageError, WeightsError, nearest
+from lensmith.errors import RunError, UsageError, WeightsError, nearest
 from lensmith.model import Model, load_model
 from lensmith.reproduce import counter
 from lensmith.run import Run, list_runs, open_run
@@ -51,23 +51,17 @@ def open_subject(
     network: a run, a network by name (with `weights` as in train), module:factory, or in Python any torch module that
     takes (N, 3, s, s) pictures with ImageNet's normalisation. image_size: the side it sees, for networks alone. device:
     where it is asked and differentiated. seed: of weights that are random. say: takes a line about weights that are
-    fetched. Raises UsageError, RunError or WeightsError for what cannot be opened,
-    or was not trained on pictures.
+    fetched. Raises UsageError, RunError or WeightsError for what cannot be opened, or was not trained on pictures.
     """
     if isinstance(network, Run) or (isinstance(network, str | Path) and is_run(str(network), out)):
-        return _of_run(open_run(network, out), engine, device)
+        run = open_run(network, out)
+        _refuse_of_networks(run, weights, image_size)
+        return _of_run(run, engine, device)
     if not isinstance(network, str | Path):
         return _of_module(
             _copied(network), type(network).__name__, Preprocessing(image_size or SIDE, MEAN, STD), device
         )
-    try:
-        name = resolve(str(network), Store().folder)
-    except UsageError as error:
-        near = nearest(str(network), [run.name for run in list_runs(out)])
-        if not near:
-            raise
-        raise UsageError(f"{error} Of the runs in {out}:{near.removeprefix(' Nearest:')}") from None
-    return _of_name(name, weights, image_size, engine, device, seed, say)
+    return _of_name(_resolved(str(network), out), weights, image_size, engine, device, seed, say)
 
 
 def is_run(text: str, out: Path) -> bool:
@@ -75,6 +69,27 @@ def is_run(text: str, out: Path) -> bool:
     if any((folder / "run.json").is_file() for folder in (Path(text), out / text)):
         return True
     return "/" in text and ":" not in text and Path(text).is_dir()
+
+
+def _resolved(text: str, out: Path) -> NetworkName:
+    """Return the network of a name. Raises UsageError with near names of networks and runs, RunError for the folder of
+    a run that holds none."""
+    try:
+        return resolve(text, Store().folder)
+    except UsageError as error:
+        if (out / text).is_dir():
+            raise RunError(f"{out / text} holds no run: there is no run.json in it. Name another.") from None
+        near = nearest(text, [run.name for run in list_runs(out)])
+        if not near:
+            raise
+        raise UsageError(f"{error} Of the runs in {out}:{near.removeprefix(' Nearest:')}") from None
+
+
+def _refuse_of_networks(run: Run, weights: str, image_size: int | None) -> None:
+    """Raise UsageError for what a run has of its own."""
+    for name, given in (("weights", weights != "auto"), ("image_size", image_size is not None)):
+        if given:
+            raise UsageError(f"{name} is of networks by name; {run.name} has its own. Leave it out.")
 
 
 def _of_run(run: Run, engine: str, device: str) -> Subject:
@@ -184,10 +199,10 @@ def _copied(network: nn.Module) -> nn.Module:
     if not isinstance(network, kinds.Module):
         raise UsageError(f"network is of type {type(network).__name__}; it must be a name, a run or a torch.nn.Module.")
     try:
-        return copy.deepcopy(network).float().cpu()
-    except RuntimeError as error:  # as with what the older weight_norm leaves behind
+        return copy.deepcopy(network).float().cpu().requires_grad_(False)
+    except (RuntimeError, ValueError) as error:  # the older weight_norm, a script, weights that are not there yet
         raise UsageError(
-            f"the network cannot be copied ({str(error).partition(chr(10))[0]}). Load its weights into a new one."
+            f"the network cannot be looked into ({_first_line(error)}). Load its weights into a plain torch module."
         ) from error
 
 
@@ -213,17 +228,17 @@ def _of_module(
 
 
 def _outputs(eye: Eye, side: int) -> int:
-    """Return how many scores a network gives. Raises UsageError for one that does not take such pictures."""
+    """Return how many scores a network gives. Raises UsageError for one that does not take such pictures, or gives
+    something else than finite scores."""
     import torch
+
+    from lensmith.zoo.sizes import impossible
 
     try:
         with torch.inference_mode():
             found = eye(eye.pixels(np.zeros((1, side, side, 3), np.uint8)))
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UsageError(
-            f"the network does not take a picture of {side} x {side} pixels ({said}). Try another image size."
-        ) from error
+        raise impossible(eye.network, (3, side, side), error, None) from error
     if not isinstance(found, torch.Tensor):
         raise UsageError(
             f"the network gives a {type(found).__name__}, not a tensor of scores. Wrap it in one that does."
@@ -232,7 +247,13 @@ def _outputs(eye: Eye, side: int) -> int:
         raise UsageError(
             f"the network gives {tuple(found.shape[1:])} numbers for a picture; two or more scores are needed."
         )
+    if not found.isfinite().all():
+        raise UsageError("the network answers a black picture with numbers that are not finite. Check its weights.")
     return int(found.shape[1])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _class_names(outputs: int) -> tuple[str, ...]:
