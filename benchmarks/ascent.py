@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 import measure
 from lensmith.data.preprocess import read_square
 from lensmith.seeing.ascent import WAYS, Wanted, ascend, way
+from lensmith.seeing.folded import folded
 from lensmith.training.memory import keep_memory
 from lensmith.verbs.subject import open_subject
 
@@ -45,7 +46,7 @@ def main() -> None:
     wanted = [Wanted(name, subject.target(name).output) for name in options.classes.split(",")]
     climbing = way(options.start, options.steps, classes=True)
     begun = time.perf_counter()
-    for climb in ascend(subject.eye, wanted, subject.geometry.image_size, climbing, options.seed):
+    for climb in ascend(folded(subject.eye), wanted, subject.geometry.image_size, climbing, options.seed):
         print(f"step {climb.step}/{climbing.steps}", end="\r", flush=True)
     seconds = time.perf_counter() - begun
     pictures = climb.pixels.permute(0, 2, 3, 1).numpy().astype(np.uint8)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models import resnet18
 
 from lensmith.engines.pytorch import Normalise
 from lensmith.errors import UsageError
 from lensmith.seeing import ascent, fourier
-from lensmith.seeing.activity import given_to
 from lensmith.seeing.ascent import GREY, Climb, Wanted, Way, ascend
 from lensmith.seeing.eye import Eye
+from lensmith.seeing.folded import folded, gives_the_same
 from lensmith.seeing.layers import Layer, layers_of, named
 
 SIDE, CLASSES = 16, 4
@@ -113,26 +115,19 @@ def test_a_picture_depends_on_nothing_beside_it(eye: Eye) -> None:
     assert (other.pixels - alone.pixels).abs().max() > 8
 
 
-def test_filters_are_climbed_by_their_mean_or_their_centre(eye: Eye) -> None:
+def test_filters_are_climbed_by_their_mean(eye: Eye) -> None:
     layer, way = layer_of(eye, "two"), ascent.way("blank", 12)
-    mean = end(ascend(eye, [Wanted("m", 3, layer)], SIDE, way))
-    centre = end(ascend(eye, [Wanted("c", 3, layer, aim="centre")], SIDE, way))
+    found = end(ascend(eye, [Wanted("m", 3, layer)], SIDE, way))
     with torch.no_grad():
-        maps = [
-            eye.network.two(functional.relu(eye.network.one((p.pixels / 255 - 0.5) / 0.25)))[0, 3]  # type: ignore
-            for p in (mean, centre)
-        ]
-    assert mean.scores.item() == pytest.approx(maps[0].mean().item(), rel=1e-4)
-    assert centre.scores.item() == pytest.approx(maps[1][4, 4].item(), rel=1e-4)
-    changed = (centre.pixels[0] != GREY.__round__()).any(0).nonzero()
-    assert changed.amin(0).tolist() == [6, 6]  # place 4 of stride 2 sees 4 * 2 - 2 to 4 * 2 + 2
-    assert changed.amax(0).tolist() == [10, 10]
+        images = (found.pixels / 255 - 0.5) / 0.25
+        means = eye.network.two(functional.relu(eye.network.one(images))).mean((2, 3))  # type: ignore[operator]
+    assert found.scores.item() == pytest.approx(means[0, 3].item(), rel=1e-4)
 
 
 def test_layers_above_do_not_run(eye: Eye) -> None:
     eye.network.out.register_forward_hook(lambda *_: pytest.fail("the layer above ran"))
-    value = ascent.value_of(eye, torch.zeros(2, 3, SIDE, SIDE), layer_of_quiet(eye))
-    assert value.shape == (2, 8, 8, 8)
+    value, taken = ascent.value_of(eye, torch.zeros(2, 3, SIDE, SIDE), layer_of_quiet(eye))
+    assert value.shape == (2, 8, 8, 8) and taken is None
 
 
 def layer_of_quiet(eye: Eye) -> Layer:
@@ -156,15 +151,88 @@ def test_a_silent_filter_is_woken() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
         eye = eye_of(Small(bias=-0.4))
-    there = layers_of(eye, SIDE)
-    layer = named(there, "act")
-    assert given_to(there, layer) == named(there, "two")
-    assert given_to(there, there[0]) is None
-    way = Way("blank", 60, rate=6.0)
-    asleep = end(ascend(eye, [Wanted("a", 1, layer)], SIDE, way))
-    awake = end(ascend(eye, [Wanted("a", 1, layer, below=given_to(there, layer))], SIDE, way))
-    assert asleep.scores.item() == 0.0
+    wanted, grey = [Wanted("a", 1, layer_of(eye, "act"))], torch.full((1, 3, SIDE, SIDE), GREY, requires_grad=True)
+    (asleep,) = torch.autograd.grad(ascent.scored(eye, grey, wanted).sum(), grey)
+    assert not asleep.any()
+    awake = end(ascend(eye, wanted, SIDE, Way("blank", 60, rate=6.0)))
     assert awake.scores.item() > 0.01
+
+
+@pytest.mark.parametrize("name", ["0.relu#1", "0.relu#2", "1.relu#1", "1.relu#2"])
+def test_what_an_activation_was_given_is_what_it_took(name: str) -> None:
+    """At the end of a residual block that is the sum, in place, and not the convolution that ended just before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        blocks = resnet18(weights=None).layer2.eval()
+    eye = eye_of(nn.Sequential(nn.Conv2d(3, 64, 3), blocks))
+    layer = named(layers_of(eye, SIDE), f"1.{name}")
+    pixels = torch.rand((2, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0)) * 255
+    value, taken = ascent.value_of(eye, pixels, layer)
+    assert taken is not None and (taken < 0).any()
+    assert torch.equal(taken.clamp_min(0), value)
+
+
+def test_the_limit_of_a_relu6_is_no_end() -> None:
+    """Where all is at its limit there is no gradient, but more can be had of what it is given."""
+    eye = eye_of(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU6()))
+    nn.init.constant_(eye.network[0].bias, 20.0)  # type: ignore[index, arg-type]
+    wanted, grey = [Wanted("1", 1, layer_of(eye, "1"))], torch.full((1, 3, SIDE, SIDE), GREY, requires_grad=True)
+    assert ascent.scored(eye, grey, wanted).item() == 6
+    climbed = ascent.scored(eye, grey, wanted, ascent.LEAK)
+    assert climbed.item() == pytest.approx(eye.network[0]((grey / 255 - 0.5) / 0.25)[0, 1].mean().item())  # type: ignore
+    assert torch.autograd.grad(climbed.sum(), grey)[0].any()
+
+
+# The same with less to compute.
+
+
+def test_a_folded_network_gives_the_same() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = resnet18(weights=None)
+        for part in network.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                for values in (part.weight, part.running_var):
+                    nn.init.uniform_(values, 0.5, 1.5)
+                for values in (part.bias, part.running_mean):
+                    nn.init.normal_(values, std=0.2)
+    eye = eye_of(network)
+    lighter = folded(eye)
+    assert lighter is not eye
+    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for name, same in (("layer2.0.relu#2", True), ("layer1.0.bn1", True), ("layer1.0.conv1", False)):
+        assert gives_the_same(eye, lighter, 32, named(layers_of(eye, 32), name)) == same
+    assert gives_the_same(eye, lighter, 32, None)
+    assert all(torch.equal(kept[name], tensor) for name, tensor in network.state_dict().items())
+    assert "forward" not in vars(network.conv1)  # the user's own network is as it was
+
+
+def test_a_network_whose_code_is_not_recorded_is_left_alone() -> None:
+    class Choosing(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images if images.sum() > 0 else -images)
+
+    eye = eye_of(Choosing(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)))
+    assert folded(eye) is eye
+    plain = eye_of(nn.Sequential(nn.Conv2d(3, 2, 3)))
+    assert folded(plain) is plain
+
+
+# Where it runs.
+
+
+@pytest.mark.parametrize("start", ascent.WAYS)
+def test_everything_stands_where_the_network_stands(start: str) -> None:
+    """On the weightless device any tensor made elsewhere would raise."""
+    eye = eye_of(Small()).to("meta")
+    way = replace(ascent.way(start, 5, classes=True), blur=0.5)
+    climbs = ascend(eye, [Wanted("0", 0), Wanted("1", 1, sign=-1.0)], SIDE, way)
+    for _ in range(4):  # blurred at the fourth
+        climb = next(climbs)
+    assert climb.pixels.device.type == climb.scores.device.type == "meta"
+    assert climb.pixels.shape == (2, 3, SIDE, SIDE)
+    layer = Layer("act", "ReLU", (8, 8, 8))
+    assert ascent.scored(eye, climb.pixels, [Wanted("3", 3, layer)] * 2, ascent.LEAK).device.type == "meta"
 
 
 def test_networks_of_one_size_are_shown_that_size() -> None:

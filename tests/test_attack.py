@@ -19,7 +19,7 @@ from lensmith.engines.interface import batches
 from lensmith.errors import DataError, RunError, UsageError
 from lensmith.reports import fragility
 from lensmith.run import Run
-from lensmith.seeing.adversarial import FULL, attacked, coin_noise, descend, fgsm, fgsm_at, smallest, step_of
+from lensmith.seeing.adversarial import FULL, attacked, coin_noise, descend, fgsm_at, smallest, step_of
 from lensmith.seeing.eye import Eye
 from lensmith.seeing.goal import goal_of, odds
 from lensmith.seeing.subject import Subject
@@ -87,7 +87,7 @@ def test_equal_to_captum(steps: int, targeted: bool) -> None:
             method = robust.FGSM(probabilities, lower_bound=0, upper_bound=255)
             method.zero_thresh = 0  # else gradients below 1e-6 count as none, whatever the scale of the pixels
             theirs = method.perturb(pixels.clone(), epsilon=8, target=labels, targeted=targeted)
-            ours = fgsm(net, pixels, score, 8)
+            ours = descend(net, pixels, score, 8, 8, 1)
         else:
             method = robust.PGD(probabilities, lower_bound=0, upper_bound=255)
             method.fgsm.zero_thresh = 0
@@ -109,7 +109,7 @@ def test_a_sure_network_is_attacked_where_the_gradient_of_its_loss_is_lost() -> 
         pixels.clone().requires_grad_(), epsilon=8, target=labels
     )
     assert torch.equal(wrong, pixels)
-    ours = fgsm(net, pixels, lambda outputs: odds(outputs, labels), 8)
+    ours = descend(net, pixels, lambda outputs: odds(outputs, labels), 8, 8, 1)
     exact = pixels.double().requires_grad_()
     scores = net.double()(exact)
     others = scores[:, 1:].logsumexp(1)  # of the loss log(1 + exp(others - first)) with its vanishing factor left out
@@ -134,7 +134,7 @@ def test_nothing_goes_beyond_epsilon_or_the_picture() -> None:
 
 def test_answers_without_a_gradient_are_refused() -> None:
     with pytest.raises(UsageError, match="no gradient"):
-        fgsm(lambda images: images.detach().flatten(1), pixels_of(drawn(1)), lambda outputs: outputs[:, 0], 8)
+        descend(lambda images: images.detach().flatten(1), pixels_of(drawn(1)), lambda outputs: outputs[:, 0], 8, 8, 1)
 
 
 # The smallest change.
@@ -408,7 +408,7 @@ def test_a_network_by_name(
     )
     assert said.code == 0, said.err
     assert "attack +-8" in said.out and (tmp_path / "attacked" / "page.html").is_file()
-    assert len(list((tmp_path / "attacked").glob("1-disc-*.png"))) >= 2
+    assert len(list((tmp_path / "attacked").glob("disc-*.png"))) >= 2
 
 
 def test_a_number_is_moved(tmp_path: Path, shapes: Path) -> None:
@@ -496,7 +496,14 @@ def test_names_are_escaped(shapes: Path, tmp_path: Path) -> None:
     assert found.page is not None
     page = found.page.read_text(encoding="utf-8")
     assert "<b onload" not in page and "&lt;b onload=alert(1)&gt;&amp;amp;" in page and "\u202e" not in page
-    assert {path.name for path in (tmp_path / "out").glob("*.png")} >= {"1-b-onload-alert-1-amp-attacked.png"}
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} >= {"b_onload_alert_1_amp-attacked.png"}
+
+
+def test_no_picture_of_the_user_is_written_over(run: Run, pictures: Path) -> None:
+    (pictures / "disc-noise.png").write_bytes((pictures / "disc.png").read_bytes())
+    with pytest.raises(UsageError, match=r"where your disc-noise.png lies: it would be written over"):
+        lensmith.attack(run, pictures, save=pictures, quiet=True)
+    assert sorted(path.name for path in pictures.iterdir()) == ["cross.png", "disc-noise.png", "disc.png", "square.png"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from lensmith.seeing import cam as engine_cam
 from lensmith.seeing.attribution import integrated, reconstruct, saliency, smoothgrad
 from lensmith.seeing.cams import cam, drawn_layer, grad_cam, guided_grad_cam
 from lensmith.seeing.eye import pixels_of
-from lensmith.seeing.gradients import Score, of_output, of_region
+from lensmith.seeing.gradients import Score, gradient, of_output, of_region
 from lensmith.seeing.layers import layers, named
 from seeing_networks import WAYS, Pooled, Small, drawn, eye_of, squares_of
 
@@ -324,6 +324,50 @@ def test_the_layer_drawn_lies_before_pooling() -> None:
     layer = drawn_layer(eye, pixels)
     assert (layer.name, layer.shape) == ("relus.1", (8, 8, 8))
     assert grad_cam(eye, pixels, of_output(1), layer).shape == (1, 8, 8)
+
+
+class Aside(Pooled):
+    """Computes two branches that are left out: one whose map is like the last of those that count, one that is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.like, self.unlike = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU()), nn.Conv2d(8, 2, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = self.base(images)
+        self.like(values)
+        self.unlike(values)
+        return self.out(values.mean((2, 3)))
+
+
+class TestLeftOut:
+    """Maps that no way leads on from."""
+
+    def test_the_layer_drawn_is_the_last_that_counts(self) -> None:
+        eye, pixels = eye_of(drawn(Aside)), pixels_of(squares_of(2))
+        layer = drawn_layer(eye, pixels)
+        assert layer.name == "base.3"
+        for make in (grad_cam, cam, guided_grad_cam):
+            assert make(eye, pixels, of_output([1, 2]), layer).any()
+
+    @pytest.mark.parametrize("name", ["like", "like.0", "unlike"])
+    def test_one_that_is_named_is_refused(self, name: str) -> None:
+        with pytest.raises(UsageError, match=f"layer is '{name}', which the network runs and then .* of base.3"):
+            drawn_layer(eye_of(drawn(Aside)), pixels_of(squares_of(1)), name)
+
+    def test_its_gradient_is_zero(self) -> None:
+        eye, pixels = eye_of(drawn(Aside)), pixels_of(squares_of(2))
+        maps = grad_cam(eye, pixels, of_output(1), named(layers(eye, pixels), "unlike"))
+        assert maps.shape == (2, 6, 6) and not maps.any()
+        leaf, other = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+        assert gradient(torch.ones(3), leaf).tolist() == gradient(other * 2, leaf).tolist() == [0, 0]
+
+    def test_answers_that_torch_cannot_follow_have_none(self) -> None:
+        network = drawn(Pooled)
+        network.register_forward_hook(lambda module, images, outputs: outputs.detach())
+        eye, pixels = eye_of(network), pixels_of(squares_of(1))
+        assert not saliency(eye, pixels, of_output(1)).any()
+        assert not grad_cam(eye, pixels, of_output(1), drawn_layer(eye, pixels)).any()
 
 
 class TestLayouts:

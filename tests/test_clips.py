@@ -15,10 +15,11 @@ import lensmith
 from lensmith.data.clips import Moving, clips_in, frames_in, kept, moving_from_dict, read_clips
 from lensmith.data.preprocess import Preprocessing
 from lensmith.data.source import open_data
+from lensmith.engines.pytorch import Normalise
 from lensmith.errors import DataError, RunError, UsageError
 from lensmith.reproduce import generator
 from lensmith.training.augmentation import parse
-from lensmith.zoo.clips import ClipBase, NormaliseClip
+from lensmith.zoo.clips import ClipBase
 
 MOVING = Moving(4, Preprocessing(8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
 
@@ -135,7 +136,7 @@ def test_normalising_turns_time_inside() -> None:
     import torch
 
     clips = torch.randint(0, 256, (2, 4, 5, 5, 3), dtype=torch.uint8)
-    found = NormaliseClip((0.4, 0.5, 0.6), (0.1, 0.2, 0.3))(clips)
+    found = Normalise((0.4, 0.5, 0.6), (0.1, 0.2, 0.3), {})(clips)
     assert found.shape == (2, 3, 4, 5, 5)
     assert float(found[1, 2, 3, 4, 0]) == pytest.approx((float(clips[1, 3, 4, 0, 2]) / 255 - 0.6) / 0.3, abs=1e-5)
 
@@ -210,7 +211,9 @@ def test_weights_from_a_file_are_where_training_begins(moves: Path, tmp_path: Pa
 def test_clips_refuse_what_they_have_no_use_for(moves: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sees no time; for clips there are r3d_18"):
         lensmith.train(moves, frames=4, network="resnet18", out=tmp_path, quiet=True)
-    with pytest.raises(UsageError, match=r"mixup is 0\.2, which has no use here"):
+    with pytest.raises(
+        UsageError, match=r"mixup is 0\.2, which has no use here: .*moves holds clips\. Leave --mixup out"
+    ):
         lensmith.train(moves, frames=4, mixup=0.2, out=tmp_path, quiet=True)
 
 

@@ -15,7 +15,7 @@ from lensmith.engines.choose import Chosen
 from lensmith.engines.head import Head, pool_map
 from lensmith.engines.interface import Output, batches
 from lensmith.model import Model
-from lensmith.reports.examples import write_examples
+from lensmith.reports.examples import _without_map, write_examples
 from lensmith.run import Run
 from lensmith.tasks.classification import Classification
 from lensmith.tasks.interface import Task
@@ -61,9 +61,9 @@ def written(folder: Path, task: Task, weights: np.ndarray, targets: np.ndarray) 
 
 
 def lit(run: Run, entry: dict[str, object]) -> tuple[float, float]:
-    """Return how colourful the map is in its outermost left and right columns: lit places keep their colour."""
+    """Return how blue the map is in its outermost left and right columns; where nothing spoke the picture is grey."""
     pixels = np.asarray(Image.open(run.folder / str(entry["map"])), float)
-    colour = pixels.max(2) - pixels.min(2)
+    colour = pixels[:, :, 2] - pixels[:, :, 0]
     return float(colour[:, :20].mean()), float(colour[:, -20:].mean())
 
 
@@ -100,6 +100,17 @@ def test_numbers_show_the_largest_errors_and_what_makes_them_larger(folder: Path
     assert (first["target"], first["predicted"], first["right"], first["confidence"]) == ("0.0", "75.0", False, None)
     left, right = lit(run, first)
     assert left > 5 * right
+
+
+def test_a_picture_without_a_map_says_why(folder: Path) -> None:
+    """The number is made smaller by red alone, so that no place spoke for it."""
+    targets = np.array([12.5, 25, 99, 62.5, 0, 87.5], np.float32)
+    _, entries = written(folder, Regression("red"), np.array([[-100.0], [0], [0]]), targets)
+    assert {(entry["map"], entry["without_map"]) for entry in entries} == {(None, "no place spoke for it")}
+    assert not list((folder / "run" / "figures").glob("*-map.jpg"))
+    heats = (None, np.zeros((4, 4)), np.full((2, 2), np.nan), np.ones((1, 1)), np.eye(2))
+    said = ["no map", "no place spoke for it", "no map", "one place only", ""]
+    assert [_without_map(heat) for heat in heats] == said
 
 
 def test_picture_that_is_gone_is_left_out(folder: Path) -> None:

@@ -17,8 +17,10 @@ from lensmith.tasks.classification import Classification
 from lensmith.tasks.regression import Regression
 from lensmith.training.augmentation import PRESETS
 from lensmith.training.epoch import Epoch
-from lensmith.training.fit import FitSettings, Lessons, Positions, fit, learning_rate
+from lensmith.training.fit import FitSettings, Lessons, Positions, fit, learning_rate, train_one_step
 from lensmith.training.mixing import Mixing
+from lensmith.training.optimizers import build_optimizer
+from lensmith.training.seeded import seeded
 from lensmith.training.views import Augmented
 from lensmith.zoo.convnet import Convnet
 from lensmith.zoo.heads import Classifier
@@ -87,6 +89,53 @@ def test_the_global_generator_is_left_alone() -> None:
     before = torch.random.get_rng_state()
     for _ in fit(course, FitSettings(**{**vars(SETTINGS), "epochs": 1})):
         assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_single_step_leaves_the_global_generator_alone() -> None:
+    """Probes and range tests take steps outside of `fit`."""
+    course = lessons(network(), np.arange(24), np.arange(24))
+    optimizer = build_optimizer("adamw", course.network, 0.001, 0.0)
+    before, chosen = torch.random.get_rng_state(), np.arange(12)
+    train_one_step(course, optimizer, SETTINGS, chosen, course.views(1, chosen), (7, 1, 0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_draws_follow_from_the_seed_alone() -> None:
+    before = torch.random.get_rng_state()
+    with seeded(5):
+        one = torch.rand(3)
+    torch.rand(1)
+    with seeded(5):
+        assert torch.equal(torch.rand(3), one)
+    with seeded(6):
+        assert not torch.equal(torch.rand(3), one)
+    torch.random.set_rng_state(before)
+    with pytest.raises(ZeroDivisionError), seeded(5):
+        print(1 / 0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_draws_on_a_gpu_follow_from_the_seed_alone() -> None:
+    before = torch.cuda.get_rng_state()
+    with seeded(5):
+        assert torch.equal(torch.cuda.get_rng_state(), before), "not asked for"
+    found = []
+    for _ in range(2):
+        with seeded(5, "cuda"):
+            found.append(torch.rand(3, device="cuda"))
+        assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert torch.equal(*found)
+
+
+def test_the_training_loss_is_that_of_the_pictures_learned_from() -> None:
+    """Of 9 pictures, 8 a step, the last is passed over; scores of zero cost ln 3 each."""
+    for size in (3, 8):
+        model = network()
+        torch.nn.init.zeros_(model.head[-1].get_parameter("weight"))
+        settings = FitSettings(**{**vars(SETTINGS), "epochs": 1, "batch_size": size, "learning_rate": 1e-12})
+        epoch = next(fit(lessons(model, np.arange(9), np.arange(9)), settings))
+        assert epoch.train_loss == pytest.approx(math.log(3), rel=1e-5)
 
 
 def test_an_early_end_leaves_nothing_open() -> None:

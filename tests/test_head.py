@@ -152,6 +152,14 @@ def test_golden_losses(dense: tuple[int, ...]) -> None:
     np.testing.assert_allclose(losses, GOLDEN[dense], rtol=1e-5)
 
 
+@pytest.mark.parametrize("batch_size", [3, 8])
+def test_the_training_loss_is_that_of_the_rows_learned_from(batch_size: int) -> None:
+    """Of 9 rows, 8 a step, normalisation passes over the last; scores of zero cost ln 3 each."""
+    settings = HeadSettings((4,), 0.0, 1e-12, batch_size, 1, seed=3, norm="before")
+    epoch = next(fit_head(blobs(9, 0), blobs(9, 1), 3, 0.0, settings))
+    assert epoch.train_loss == pytest.approx(np.log(3), rel=1e-5)
+
+
 def test_an_epoch_says_what_happened() -> None:
     settings = HeadSettings((), 0.0, 0.01, 16, 3, seed=3, stage="frozen")
     train, stopping = blobs(120, 0), blobs(60, 1)

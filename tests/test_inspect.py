@@ -320,7 +320,23 @@ def test_bad_input_is_named(tmp_path: Path, trained: Path, capsys: Capture, here
     refused(front_door(capsys, "inspect", "stack:8x8x3/conv3"), 2, "stack:28x28x192/conv1-16/conv5-32")
     refused(front_door(capsys, "inspect", "my_nets_inspected:gray"), 2, "could not be built")
     refused(front_door(capsys, "inspect", "lenet5", "--svg", tmp_path / "no" / "a.svg"), 1, "no folder")
-    refused(front_door(capsys, "inspect", "lenet5", "--page", tmp_path), 1, "cannot be written")
+    refused(front_door(capsys, "inspect", "lenet5", "--page", tmp_path), 2, "a folder", "network.html")
+
+
+def test_only_what_inspect_wrote_is_replaced(here: Path, capsys: Capture) -> None:
+    kept = {"mine": "my notes", "mine.html": "<html>my page</html>", "mine.svg": "<svg/>"}
+    for name, text in kept.items():
+        Path(name).write_text(text)
+    refused(front_door(capsys, "inspect", "lenet5", "--page", "mine"), 2, "must end in .html", "--page mine.html")
+    refused(front_door(capsys, "inspect", "lenet5", "--page", "mine.html"), 2, "there already", "another name")
+    refused(front_door(capsys, "inspect", "lenet5", "--svg", "mine.svg"), 2, "there already", "another name")
+    for option in ("page", "svg"):
+        refused(front_door(capsys, "inspect", "lenet5", f"--{option}", "."), 2, f"{option} is '.', a folder")
+    assert {name: Path(name).read_text() for name in kept} == kept
+    Path("new.html").touch()
+    for _ in range(2):  # a file that is empty, then one of our own
+        assert front_door(capsys, "inspect", "lenet5", "--page", "new.html", "--svg", "new.svg").code == 0
+    assert "lensmith inspect" in Path("new.html").read_text() and Path("new.svg").read_text().startswith("<svg")
 
 
 def test_a_folder_that_is_no_run_is_not_taken_for_a_network(tmp_path: Path) -> None:

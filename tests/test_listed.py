@@ -253,9 +253,16 @@ def test_numbers_that_are_none(value: str, place: Path) -> None:
 
 
 def test_decimal_commas_are_named(place: Path) -> None:
-    said = refusal(table(place, "picture;size\na.png;3,5\nb.png;4\n"))
+    said = refusal(table(place, 'picture,size\na.png,"3,5"\nb.png,4\n'))
     assert "line 2: size is '3,5'" in said and "a point" in said
-    assert "a point" in refusal(table(place, "picture;size\na.png;3,5\nb.png;4,25\n"))
+    assert "a point" in refusal(table(place, 'picture,size\na.png,"3,5"\nb.png,"4,25"\n'))
+
+
+def test_decimal_commas_are_read_where_no_comma_divides_the_cells(place: Path) -> None:
+    dataset = open_list(table(place, "picture;size\na.png;3,5\nb.png;4\nc.png;-,25\n"))
+    assert dataset.task == "regression" and dataset.targets.tolist() == [3.5, 4, -0.25]
+    thousands = refusal(table(place, "picture;size\na.png;3,500\nb.png;4.5\n"))  # those would be another number
+    assert "size is '3,500'" in thousands and "a point" in thousands
 
 
 def test_rows_without_a_label_are_left_out_while_they_are_few(place: Path) -> None:
@@ -264,7 +271,7 @@ def test_rows_without_a_label_are_left_out_while_they_are_few(place: Path) -> No
     assert len(dataset) == 10 and "k.png" not in dataset.paths
     assert "1 row without label left out: line 12." in dataset.notes
     said = refusal(column(place, values[1:]))
-    assert "empty in 1 of 10 rows, first in line 11" in said and "10%" in said and "--task multilabel" in said
+    assert "empty in 1 of 10 rows, first in line 11" in said and "one in ten" in said and "--task multilabel" in said
 
 
 def test_a_picture_listed_again(place: Path) -> None:
@@ -301,7 +308,7 @@ def test_pictures_that_are_all_absent(place: Path) -> None:
         ("t.csv", "picture\na.png\n", ["one cell", "a comma, a semicolon, a tab"]),
         ("t.tsv", "picture,label\na.png,x\n", ["one cell", "divided by a tab"]),
         ("t.csv", "picture,label\na.png,x\nb.png,y,z\n", ["line 3: 3 cells", 'quotes: "a,b"']),
-        ("t.csv", "picture,label\na.png,x\nb.png\n", ["line 3: 1 cells"]),
+        ("t.csv", "picture,label\na.png,x\nb.png\n", ["line 3: 1 cell,"]),
         ("t.csv", 'picture,label\na.png,x\nb.png,"y\nc.png,z\n', ["line 3: the quotes are broken"]),
         ("t.csv", "picture,label,label\na.png,x,y\n", ["two columns are called 'label'"]),
         ("t.csv", "a.png,x,train\nb.png,y,train\n", ["line 1 names a picture", "picture,label,split"]),

@@ -67,6 +67,75 @@ def test_odd_columns_are_named() -> None:
     assert encoding.encode([("5", "8")])[0, 2] == 0  # a column that never changed says nothing, whatever comes
 
 
+def test_numbers_that_are_not_finite_count_as_missing_and_are_told() -> None:
+    cells = [("inf" if number % 5 == 0 else f"{number}.5", str(number)) for number in range(1, 41)]
+    cells[0], cells[1] = ("-Infinity", "1"), ("1e400", "2")
+    encoding, notes = fit_encoding(("a", "b"), cells, "min-max")
+    assert encoding.names == ("a", "b") and encoding.columns[0].marked
+    assert len(notes) == 1 and "10 of its 40 cells, such as '-Infinity'" in notes[0]
+    assert encoding.encode([("inf", "1"), ("3.5", "1")])[:, 1].tolist() == [1, 0]
+    assert np.isfinite(encoding.encode(cells)).all()
+
+
+def test_a_column_left_out_says_how_many_of_its_cells_are_no_numbers() -> None:
+    cells = [(f"{number}.5" if number % 4 else f"about {number}", str(number)) for number in range(400)]
+    encoding, notes = fit_encoding(("a", "b"), cells, "min-max")
+    assert encoding.names == ("b",)
+    assert "100 of its 400 cells are none, such as 'about 0': left out" in notes[0]
+    encoding, notes = fit_encoding(("a",), [(str(number % 7 or "n.a."),) for number in range(70)], "min-max")
+    assert encoding.width == 7 and "10 of its 70 cells are none, such as 'n.a.': all are taken as words" in notes[0]
+
+
+def halves(folder: Path, delimiter: str, comma: bool, names: str = "x,z,label") -> Path:
+    """Write a table of two numbers that tell two classes apart together, and neither alone."""
+    random, lines = generator(0, "halves"), [names.replace(",", delimiter)]
+    for one, other in random.normal(size=(200, 2)):
+        numbers = delimiter.join(f"{number:.3f}" for number in (one, other))
+        lines.append(f"{numbers.replace('.', ',') if comma else numbers}{delimiter}{'yn'[int(one > other)]}")
+    (folder / "halves.csv").write_text("\n".join(lines))
+    return folder / "halves.csv"
+
+
+def test_decimal_commas_are_the_numbers_they_are(tmp_path: Path) -> None:
+    found = {}
+    for delimiter, comma in (((",", False)), (";", True), ("\t", True)):
+        dataset = open_data(halves(tmp_path, delimiter, comma))
+        found[delimiter] = dataset.cells
+        assert len(dataset.notes) == 1, dataset.notes  # the task, and no column left out
+    assert found[","] == found[";"] == found["\t"]
+    run = lensmith.train(halves(tmp_path, ";", True), dense=(), out=tmp_path / "runs", quiet=True)
+    assert run.metrics[run.document["held_out"]]["accuracy"]["value"] > 0.9
+
+
+def test_a_table_without_names_may_have_decimal_commas(tmp_path: Path) -> None:
+    (tmp_path / "bare.csv").write_text("0,5;1,5;yes\n1,5;0,5;no\n2,5;0,1;no\n")
+    dataset = open_data(tmp_path / "bare.csv", target="3")
+    assert dataset.columns == ("1", "2") and dataset.cells[0] == ("0.5", "1.5")
+
+
+def test_y_beside_x_is_a_place_and_not_what_is_learned(tmp_path: Path) -> None:
+    file = halves(tmp_path, ",", False, "x,y,survived")
+    with pytest.raises(DataError, match=r"not clear what to learn.*--target COLUMN"):
+        open_data(file)
+    assert open_data(file, target="y", task="regression").target_name == "y"
+    assert open_data(halves(tmp_path, ",", False, "x,y,label")).target_name == "label"
+    assert open_data(halves(tmp_path, ",", False, "a,b,y")).target_name == "y"
+    assert open_data(halves(tmp_path, ",", False, "x,b,Y"), target="Y").target_name == "Y"
+
+
+@pytest.mark.parametrize("task", [(), ("--task", "classification")])
+def test_quiet_names_what_was_chosen_and_what_is_odd(
+    task: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = halves(tmp_path, ",", False)
+    header, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([f"{header},id", *(f"{line},row {place}" for place, line in enumerate(lines))]))
+    said = front_door(capsys, "train", file, "--dense", "none", "--epochs", 2, *task, "-q", "--out", tmp_path / "runs")
+    assert said.code == 0, said
+    assert "The column 'label' is" in said.err and "'id' holds 200 different words" in said.err
+    assert "rows with 2 classes" not in said.err, "quiet shows no progress"
+
+
 def test_columns_that_all_stay_the_same_cannot_be_learned_from() -> None:
     with pytest.raises(DataError, match="no column differs"):
         fit_encoding(("a", "b"), [("1", "2"), ("1", "2")], "standardise")

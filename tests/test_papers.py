@@ -249,7 +249,8 @@ def test_alexnet_and_zfnet_begin_as_their_papers_say() -> None:
         network = build(named(name))
         for place, layer in network.named_children():
             if isinstance(layer, nn.Conv2d):
-                assert layer.weight.std().item() == pytest.approx(0.01, rel=0.05)
+                # Pixels of deviation one stand for those of 0 to 255, whose deviation is 57.
+                assert layer.weight.std().item() == pytest.approx(0.57 if place == "conv1" else 0.01, rel=0.05)
                 assert layer.bias is not None and set(layer.bias.tolist()) == {1.0 if place in ones else 0.0}
         made = new_classifier(
             f"lensmith/{name}", None, 96, 1024, 3, pool="flatten", dense=(64, 64), dropout=0.5, softmax=True
@@ -257,6 +258,29 @@ def test_alexnet_and_zfnet_begin_as_their_papers_say() -> None:
         hidden = 1.0 if ones else 0.0
         assert [set(layer.bias.tolist()) for layer in made.head] == [{hidden}, {hidden}, {0.0}]
         assert made.head[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["alexnet/2012", "zfnet"])
+def test_pictures_are_not_drowned_by_the_first_biases(name: str) -> None:
+    """With 0.01 in the first layer too, the last maps of two pictures differed by 0.0007 of their size, and nothing was
+    learned."""
+    torch.manual_seed(0)
+    pictures = torch.randn(8, 3, 16, 16).repeat_interleave(6, 2).repeat_interleave(6, 3)  # of deviation one
+    with torch.no_grad():
+        maps = build(named(name)).eval()(pictures)
+    assert maps.std(0).mean() > 0.01 * maps.square().mean().sqrt()
+    assert 0.01 < maps.square().mean().sqrt() < 10
+
+
+def test_networks_with_wide_layers_learn_without_being_told_a_rate(shapes: Path, tmp_path: Path) -> None:
+    run = house.train(
+        shapes, recipe="scratch", network="zfnet", image_size=47, epochs=5, engine="torch", out=tmp_path, quiet=True
+    )
+    assert run.document["recipe"]["learning_rate"] == 0.0002
+    assert "divided by 10" in run.document["reasons"]["learning_rate"]
+    rows = csv.DictReader((run.folder / "history.csv").read_text().splitlines())
+    assert min(float(row["validation_loss"]) for row in rows) < 0.95, "chance is 1.1"
+    assert contract(named("alexnet/2012")).slower == 10 and contract(named("nin")).slower == 1
 
 
 @pytest.mark.parametrize(

@@ -508,6 +508,9 @@ def test_percentages_never_claim_more_than_is_so(share: float | None, shown: str
 
 
 def test_words() -> None:
+    assert words.breaking("torchvision/mobilenet_v2") == "torchvision/<wbr>mobilenet_v2"
+    assert words.breaking("features.14.conv.0.") == "features.<wbr>14.<wbr>conv.<wbr>0."
+    assert words.breaking("<b>/a") == "&lt;b&gt;/a".replace("/a", "/<wbr>a"), "names stay text"
     assert words.seconds(4.23).replace(words.THIN, " ") == "4.2 s"
     assert (words.seconds(200), words.seconds(3900)) == ("3 min 20 s", "1 h 5 min")
     assert (words.seconds(59.99), words.seconds(7200)) == ("1 min", "2 h")

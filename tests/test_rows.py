@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lensmith.errors import RunError
 from lensmith.reproduce import generator
 from lensmith.training.rows import GAP, Rows
 
@@ -89,11 +89,11 @@ def test_a_folder_that_is_not_there_is_made_up_for_by_memory(tmp_path: Path, mon
     assert np.array_equal(filled(rows), rows[:])
 
 
-def test_a_file_cut_short_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_read_by_many_threads_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lensmith.training.rows.SMALL", 0)
     rows = Rows(COUNT, tmp_path)
-    filled(rows)
-    assert rows._file is not None
-    rows._file.truncate(100)
-    with pytest.raises(RunError, match="is its disk failing"):
-        rows[5:9]
+    wanted = filled(rows)
+    order = [generator(number, "threads").permutation(COUNT) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for asked, found in zip(order, pool.map(rows.__getitem__, order), strict=True):
+            assert np.array_equal(found, wanted[asked])

@@ -14,34 +14,22 @@ import torch
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
-from torch.nn import functional
 
 import lensmith
 from conftest import write_shapes
-from lensmith.engines.pytorch import Normalise
 from lensmith.errors import DataError, UsageError
 from lensmith.reports import mosaic
-from lensmith.seeing.activity import maps_of, sparsity, spread
-from lensmith.seeing.before import before_scores, features_of
 from lensmith.seeing.crops import Field, field_of, patterns, peaks
-from lensmith.seeing.eye import Eye, pixels_of
+from lensmith.seeing.eye import pixels_of
 from lensmith.seeing.filters import first_filters
 from lensmith.seeing.layers import layers_of, named
 from lensmith.seeing.neighbours import nearest_rows
 from lensmith.seeing.templates import is_linear, surest, template
 from running import lensmith as front_door
 from running import refused
+from sample_eyes import SIDE, Mixed, eye_of, squares
 
-SIDE = 24
 Capture = pytest.CaptureFixture[str]
-
-
-def eye_of(network: nn.Module, mean: float = 0.5, std: float = 0.25) -> Eye:
-    return Eye(network, Normalise((mean,) * 3, (std,) * 3, {}))
-
-
-def squares(count: int, side: int = SIDE, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3)).astype(np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -49,23 +37,6 @@ def weights() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-
-
-class Mixed(nn.Module):
-    """ReLUs as a function, in place, as a method, and one module used twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two, self.three = (nn.Conv2d(c, 4, 3, padding=1) for c in (3, 4, 4))
-        self.act, self.out = nn.ReLU(inplace=True), nn.Linear(4, 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        found = functional.relu(self.one(images))
-        found = self.act(self.two(found)).clone()
-        found = self.act(self.three(found) - 0.1)
-        found = functional.relu_(found - 0.2).relu()
-        outputs: Tensor = self.out(found.mean((2, 3)))
-        return outputs
 
 
 # The first layer.
@@ -106,53 +77,6 @@ def test_where_there_are_no_filters_to_draw_it_says_why(network: nn.Module, reas
     found = first_filters(eye_of(network), SIDE)
     assert not len(found.weights)
     assert reason in found.reason
-
-
-# Silence.
-
-
-def test_zeros_are_counted_after_every_activation_whatever_its_kind() -> None:
-    network, pictures = Mixed(), squares(5)
-    found = sparsity(eye_of(network), [pictures[:3], pictures[3:]])
-    with torch.no_grad():
-        images = (pixels_of(pictures) / 255 - 0.5) / 0.25
-        one = network.one(images).clamp_min(0)
-        two = network.two(one).clamp_min(0)
-        three = (network.three(two) - 0.1).clamp_min(0)
-        four = (three - 0.2).clamp_min(0)
-    by_hand = [one, two, three, four, four]
-    assert [activity.name for activity in found] == ["#1", "act#1", "act#2", "#2", "#3"]
-    for activity, value in zip(found, by_hand, strict=True):
-        shares = (value == 0).float().mean((1, 2, 3))
-        largest = value.amax((1, 2, 3), keepdim=True)
-        assert activity.kind == "ReLU"
-        assert activity.numbers == value[0].numel()
-        assert activity.zeros == pytest.approx(shares.mean().item(), abs=1e-6)
-        assert activity.nearly == pytest.approx((value <= 0.01 * largest).float().mean().item(), abs=1e-6)
-
-
-def test_layers_are_spread_over_the_depth() -> None:
-    there = layers_of(
-        eye_of(nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 3, 2, 1), nn.ReLU()) for _ in range(4)))), 64
-    )
-    assert [layer.name for layer in spread(there, 3)] == ["0.1", "2.1", "3.1"]
-    assert [layer.name for layer in spread(there, 9)] == ["0.1", "1.1", "2.1", "3.1"]
-    assert spread(layers_of(eye_of(nn.Sequential(nn.Flatten(), nn.Linear(12, 2))), 2), 3) == []
-
-
-def test_maps_are_those_of_the_layer_the_most_varied_first() -> None:
-    network, picture = Mixed(), squares(1)[0]
-    eye = eye_of(network)
-    layer = named(layers_of(eye, SIDE), "two")
-    (found,) = maps_of(eye, picture, [layer], 3)
-    with torch.no_grad():
-        images = (pixels_of(picture[None]) / 255 - 0.5) / 0.25
-        value = network.two(network.one(images).relu())[0].numpy()
-    assert found.of == 4
-    assert np.allclose(found.maps, value[found.channels], atol=1e-5)
-    deviations = value.std((1, 2))
-    assert found.channels.tolist() == np.argsort(-deviations)[:3].tolist()
-    assert maps_of(eye, picture, [layer], 3, [2])[0].channels.tolist() == [2]
 
 
 # Crops.
@@ -233,18 +157,6 @@ def test_rows_of_zeros_and_few_rows() -> None:
     places, distances = nearest_rows(np.array([[3, 0], [0, 0]], np.float32), known, 6)
     assert places[0].tolist() == [0, 1, 2] and distances[0].tolist() == [0, 1, 2]
     assert distances[1].tolist() == [1, 1, 1]
-
-
-def test_the_layer_before_the_scores() -> None:
-    network = Mixed()
-    eye = eye_of(network)
-    assert before_scores(eye, SIDE).name == "act#2"
-    pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    assert before_scores(eye_of(pooled), SIDE).name == "0"
-    features = features_of(eye_of(pooled), squares(2), before_scores(eye_of(pooled), SIDE))
-    with torch.no_grad():
-        expected = pooled[0]((pixels_of(squares(2)) / 255 - 0.5) / 0.25).mean((2, 3))
-    assert np.allclose(features, expected, atol=1e-5)
 
 
 # Templates.
@@ -377,6 +289,9 @@ def test_a_network_by_name_without_pictures(tmp_path: Path, monkeypatch: pytest.
     assert found["searched"]["pictures"] == 0
     assert len(found["classes"]) == 4 and len(found["filters"]) >= 3
     assert all(one["highest_of_pictures"] is None and one["crops"] == [] for one in found["filters"])
+    page = (tmp_path / "sights" / "page.html").read_text(encoding="utf-8")
+    assert page.index("What would it like to see?") < page.index("What is not on this page?")
+    assert page.index("What is not on this page?") < page.index("Which pictures does it find alike?")
 
 
 def test_a_module_without_convolutions(tmp_path: Path, shapes: Path) -> None:
@@ -388,7 +303,36 @@ def test_a_module_without_convolutions(tmp_path: Path, shapes: Path) -> None:
     assert found["filters"] == [] and found["pictures"] == []
     assert found["templates"][0]["linear"]
     page = (tmp_path / "s" / "page.html").read_text(encoding="utf-8")
-    assert "linear in its pixels" in page and "no layer gives a map" in page
+    assert "linear in its pixels" in page
+    assert "What is not on this page?" in page and page.count("No layer gives a map.") == 2
+
+
+def test_names_that_no_disk_takes_are_looked_at_all_the_same(tmp_path: Path, shapes: Path) -> None:
+    network = nn.Sequential()
+    for name, part in (("a/b", nn.Conv2d(3, 4, 3)), ("a-b", nn.ReLU()), ("c" * 300, nn.Conv2d(4, 2, 3))):
+        network.add_module(name, part)
+    network.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    network.add_module("end:", nn.Flatten())
+    found = lensmith.see(
+        network, shapes / "disc" / "000.png", layer=f"a/b,a-b,{'c' * 300}", filters=[0, 1], image_size=24, steps=1,
+        save=tmp_path / "s", quiet=True,
+    ).found  # fmt: skip
+    assert [one["layer"][:3] for one in found["filters"]] == ["a/b"] * 2 + ["a-b"] * 2 + ["ccc"] * 2
+    names = [one["picture"] for one in found["filters"]]
+    assert len(set(names)) == 6
+    assert all((tmp_path / "s" / f"{name}.png").is_file() for name in names)
+
+
+def test_a_network_of_one_layer_has_its_pixels_for_neighbours(tmp_path: Path, shapes: Path) -> None:
+    class Root(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images.flatten(1))
+
+    pictures = shapes / "disc"
+    found = lensmith.see(
+        Root(3 * 16 * 16, 2), pictures, image_size=16, count=6, steps=1, save=tmp_path / "s", quiet=True
+    ).found
+    assert len(found["nearest"][0]["nearest"]) == 5
 
 
 def test_names_are_escaped(tmp_path: Path, shapes: Path) -> None:
@@ -416,6 +360,15 @@ def test_wrong_arguments(run: Path, tmp_path: Path, capsys: Capture) -> None:
     assert not (tmp_path / "no").exists()
     (tmp_path / "file").write_text("", encoding="utf-8")
     refused(front_door(capsys, "see", run, "--save", tmp_path / "file"), 2, "which is a file")
+
+
+def test_no_picture_of_the_user_is_written_over(run: Path, shapes: Path, tmp_path: Path, capsys: Capture) -> None:
+    own = tmp_path / "picture-1.png"
+    shutil.copy(shapes / "disc" / "000.png", own)
+    before = own.read_bytes()
+    said = front_door(capsys, "see", run, own, "--in", tmp_path, "--steps", "1", "--save", tmp_path)
+    refused(said, 2, "picture-1.png", "would be written over", "Choose another folder")
+    assert own.read_bytes() == before and not (tmp_path / "page.html").exists()
 
 
 def test_pictures_that_are_not_there(run: Path, tmp_path: Path, capsys: Capture) -> None:

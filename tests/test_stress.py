@@ -158,9 +158,11 @@ def test_levels_grow_and_are_the_same_whenever_they_are_asked_for() -> None:
 def test_levels_are_shares_of_the_side() -> None:
     blur, shift = DISTURBANCES["blur"], DISTURBANCES["shift"]
     assert blur.levels(224) == (1, 2, 3, 4, 6) and blur.levels(112) == (0.5, 1, 1.5, 2, 3)
+    assert blur.levels(32) == (0.5, 0.75, 1, 1.5, 2), "the share of 32 pixels, 0.14 to 0.86, would be no blur"
     assert shift.levels(224) == (4, 8, 16, 24, 36) and shift.levels(32) == (1, 2, 3, 4, 5)
     assert DISTURBANCES["rotation"].levels(32) == (5, 10, 15, 30, 45)
-    assert blur.words(2.0) == "a blur of 2 pixels"
+    assert [blur.words(amount) for amount in (2.0, 1.0)] == ["a blur of 2 pixels", "a blur of 1 pixel"]
+    assert DISTURBANCES["noise"].words(1) == "noise of 1 grey level"
 
 
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
@@ -261,7 +263,7 @@ def test_the_costliest_is_named_first() -> None:
     shares = {"blur": [0.9, 0.8, 0.4], "shift": [0.9, 0.9, 0.9], "noise": [0.9, 0.87, 0.6]}
     found = found_with("accuracy", "classification", 0.9, shares)
     assert steadiness.sentences(found)[:2] == [
-        "Blur of 2 costs 10 points, shift of 2 nothing",
+        "Blur of 2 costs 10 points, shift of 2 less than half a point",
         "In between, each at the middle one of its levels: noise of 2, 3 points.",
     ]
     seen = found["summary"]

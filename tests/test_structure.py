@@ -162,7 +162,7 @@ def test_command_line_and_function_agree(verb: str) -> None:
     command = inspect.signature(commands[verb]).parameters
     assert set(function) <= set(command)
     for name, parameter in function.items():
-        if parameter.default is not inspect.Parameter.empty and name not in ("browse", "quiet"):
+        if parameter.default is not inspect.Parameter.empty and name != "browse":
             assert str(command[name].default) == str(parameter.default), name
 
 

@@ -89,6 +89,26 @@ def test_activations_are_made_once_while_they_are_kept(shown: Augmented, engine:
     assert engine.seen == [6, 6, COUNT, 6, 6]
 
 
+@dataclass
+class Loud:
+    """An engine with maps beyond what float16 holds."""
+
+    name: str = "torch"
+    precision: str = "float32"
+    device: str = "cpu"
+
+    def run(self, pictures: Iterable[np.ndarray], *, maps: bool = False) -> Iterator[Output]:
+        for _ in pictures:
+            loud = np.array([1e6, -3e38, 65505, 1.5], np.float32).reshape(1, 1, 2, 2)
+            yield Output(loud.mean((2, 3)), loud)
+
+
+def test_activations_beyond_float16_stay_numbers(shown: Augmented, tmp_path: Path) -> None:
+    activations = Activations(shown, Loud(), tmp_path, 1)
+    for _ in range(2):  # as made, and as kept
+        assert activations(0, np.array([2])).ravel().tolist() == [65504, -65504, 65504, 1.5]
+
+
 class Disk(NamedTuple):
     total: int
     used: int

@@ -8,8 +8,7 @@ Every verb of the command line is a function here, with the same name and argume
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as in typing, which is not imported: whatever is, an interruption could meet with a traceback
 
 __version__ = "0.1.0"
 
@@ -56,6 +55,8 @@ HOMES = {verb: f"lensmith.verbs.{verb}" for verb in VERBS} | {
 
 def __getattr__(name: str) -> object:
     """Import the module behind a public name on its first use, so that `import lensmith` costs milliseconds."""
+    from importlib import import_module
+
     if name not in HOMES:
         raise AttributeError(f"module 'lensmith' has no attribute {name!r}")
     found: object = getattr(import_module(HOMES[name]), name)

@@ -14,15 +14,18 @@ import typer
 import lensmith
 from lensmith import flags, looking
 from lensmith.errors import LensmithError
+from lensmith.verbs.cells import plain
+from lensmith.verbs.helping import Verb, Verbs, examples
 
 app = typer.Typer(
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help: rich would double the time of --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="Point it at a folder of pictures: get a vision model that works, and a report that shows why.",
-    epilog="Begin with: lensmith demo. Then: lensmith train YOUR-FOLDER.",
+    epilog="\b\nBegin with:\n  lensmith demo\n  lensmith train YOUR-FOLDER",
 )
 
 
@@ -42,7 +45,8 @@ def main() -> None:
     try:
         app()
     except LensmithError as error:
-        print(f"lensmith: {error}", file=sys.stderr)
+        lines = map(plain, f"lensmith: {error}".split("\n"))
+        print("\n".join(lines), file=sys.stderr)
         sys.exit(error.exit_code)
 
 
@@ -65,7 +69,11 @@ def options(
     """Options before the verb."""
 
 
-@app.command(epilog="Example: lensmith check photos/ --json")
+@app.command(
+    cls=Verb,
+    short_help="What is in your data, and what is wrong with it.",
+    epilog=examples("lensmith check photos/", "lensmith check list.csv --target age --json"),
+)
 def check(
     data: flags.Data,
     task: Annotated[str, typer.Option(help="For tables: auto, classification, multilabel or regression.")] = "auto",
@@ -83,8 +91,13 @@ def check(
 
 
 @app.command(
-    epilog="Examples: lensmith train photos/ --name first    lensmith train list.csv --target age    "
-    "lensmith train --resume first"
+    cls=Verb,
+    short_help="From labelled examples to a model, its scores and a report.",
+    epilog=examples(
+        "lensmith train photos/ --name first",
+        "lensmith train list.csv --target age",
+        "lensmith train --resume first",
+    ),
 )
 def train(
     data: flags.TrainData = None,
@@ -137,7 +150,7 @@ def train(
     as_json: flags.AsJson = False,
     quiet: flags.Quiet = False,
 ) -> None:
-    """Train on pictures: model, metrics, report.html."""
+    """Train on pictures, rows, sentences or clips: a model, its scores, a report."""
     from lensmith.verbs import show
 
     if see is not None:
@@ -198,7 +211,11 @@ def train(
     flags.print_json(show.run_as_dict(run)) if as_json else show.run(run)
 
 
-@app.command(epilog="Example: lensmith preview photos/ --augment strong,rotation=90")
+@app.command(
+    cls=Verb,
+    short_help="A sheet of what augmentation does to your pictures.",
+    epilog=examples("lensmith preview photos/ --augment strong,rotation=90"),
+)
 def preview(
     data: flags.Data,
     augment: Annotated[
@@ -213,7 +230,10 @@ def preview(
     print(lensmith.preview(data, augment=augment, task=task, target=target, seed=seed, out=out))
 
 
-@app.command(epilog="Examples: lensmith evaluate first    lensmith evaluate first other-photos/ --csv answers.csv")
+@app.command(
+    cls=Verb,
+    epilog=examples("lensmith evaluate first", "lensmith evaluate first other-photos/ --csv answers.csv"),
+)
 def evaluate(
     run: flags.RunPlace,
     data: Annotated[
@@ -235,10 +255,17 @@ def evaluate(
     flags.print_json(found.as_dict()) if as_json else show.evaluation(found)
 
 
-@app.command(epilog="Examples: lensmith predict first new.jpg    lensmith predict first inbox/ --csv > answers.csv")
+@app.command(
+    cls=Verb,
+    epilog=examples(
+        "lensmith predict first new.jpg",
+        "lensmith predict first inbox/ --csv > answers.csv",
+        'lensmith predict reviews "a fine, quiet film"',
+    ),
+)
 def predict(
     run: flags.RunPlace,
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures or folders of them, tables, clips or sentences.")],
     as_json: flags.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")] = False,
     engine: Annotated[str, typer.Option(help="openvino or torch. [as in training]")] = "",
@@ -246,7 +273,7 @@ def predict(
     out: flags.Out = Path("runs"),
     quiet: flags.Quiet = False,
 ) -> None:
-    """What a run's model says of pictures."""
+    """What a run's model says of new examples."""
     from lensmith.verbs import show
 
     if as_json and as_csv:
@@ -262,7 +289,7 @@ def predict(
         sys.exit(1)
 
 
-@app.command(epilog="Examples: lensmith report first    lensmith report first --deep")
+@app.command(cls=Verb, epilog=examples("lensmith report first", "lensmith report first --deep"))
 def report(
     run: flags.RunPlace,
     deep: Annotated[
@@ -276,7 +303,11 @@ def report(
     print(lensmith.report(run, deep=deep, browse=browse and sys.stdout.isatty(), out=out, quiet=quiet))
 
 
-@app.command(epilog="Examples: lensmith networks resnet    lensmith networks 'timm/*vit*tiny*'")
+@app.command(
+    cls=Verb,
+    short_help="The networks that can be built, with their numbers.",
+    epilog=examples("lensmith networks resnet", "lensmith networks 'timm/*vit*tiny*'"),
+)
 def networks(
     pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern with * and ?.")] = "",
     as_json: flags.AsJson = False,
@@ -291,7 +322,7 @@ def networks(
         sys.exit(1)
 
 
-@app.command(epilog="Example: lensmith cache --clear")
+@app.command(cls=Verb, epilog=examples("lensmith cache --clear"))
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all that can be made again (weights stay).")] = False,
     as_json: flags.AsJson = False,
@@ -306,7 +337,11 @@ def cache(
         show.entries(found, cleared=clear)
 
 
-@app.command(epilog="Example: lensmith demo. Or: lensmith demo --task residual")
+@app.command(
+    cls=Verb,
+    short_help="The whole way in a minute; or an experiment with networks.",
+    epilog=examples("lensmith demo", "lensmith demo --task residual"),
+)
 def demo(
     task: Annotated[
         str | None,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lensmith.errors import RunError
 
 NOT_HERE = (
     errno.EEXIST,
+    errno.ENOENT,
+    errno.ELOOP,
     errno.ENOTDIR,
     errno.EISDIR,
     errno.ENAMETOOLONG,
@@ -34,6 +39,32 @@ def writing(folder: Path) -> Iterator[None]:
         if error.errno in NOT_HERE:
             raise RunError(f"{folder} cannot be written ({error.strerror}). Choose another --out or --save.") from error
         raise
+
+
+def as_json(value: object, *, plain_letters: bool = False) -> str:
+    """Return the text of a JSON file for a value made of dictionaries, sequences, arrays, paths, numbers and text.
+
+    JSON has no numbers that are not finite: they become null. plain_letters: write all others than ASCII as escapes.
+    """
+    return json.dumps(finite(value), indent=1, ensure_ascii=plain_letters, allow_nan=False) + "\n"
+
+
+def json_bytes(value: object) -> bytes:
+    """Return `as_json` in UTF-8. What a file name holds that is no UTF-8 stays in as an escape that JSON knows."""
+    return as_json(value).encode("utf-8", "backslashreplace")
+
+
+def finite(value: object) -> Any:
+    """Return a value as what JSON has: lists for sequences and arrays, text for paths, None for NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if hasattr(value, "tolist"):  # arrays and numbers of numpy, which is not imported for this
+        return finite(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from lensmith.files import as_json
 
 Data = Annotated[
     Path, typer.Argument(help="A folder with one sub-folder a class (or train, validation, test of such), or a table.")
@@ -92,4 +93,4 @@ PreviewTo = Annotated[
 
 def print_json(value: Any) -> None:
     """Print what --json promises."""
-    print(json.dumps(value, indent=1, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+    print(as_json(value, plain_letters=not sys.stdout.encoding.lower().startswith("utf")), end="")

@@ -10,28 +10,58 @@ import typer
 
 import lensmith
 from lensmith import flags
+from lensmith.verbs.helping import Verb, examples
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the verbs to the program."""
-    app.command(
-        epilog="Examples: lensmith inspect resnet18    lensmith inspect first --formulas    "
-        "lensmith inspect stack:28x28x192/conv5-32 --compare stack:28x28x192/conv1-16/conv5-32"
-    )(inspect)
-    app.command(
-        epilog="Examples: lensmith see mobilenet_v2    lensmith see mobilenet_v2 photos/ --class 'zebra,volcano'    "
-        "lensmith see first new.jpg --layer features.3 --filter 0,5"
-    )(see)
-    app.command(
-        epilog="Examples: lensmith explain mobilenet_v2 cat.jpg    "
-        "lensmith explain first photos/ --method occlusion --class bees --save why/"
-    )(explain)
-    app.command(
-        epilog="Examples: lensmith attack mobilenet_v2 cat.jpg    lensmith attack first photos/ --to bees --epsilon 4"
-    )(attack)
-    app.command(
-        epilog="Examples: lensmith stress first    lensmith stress first other-photos/ --levels 'blur rotation=15,30'"
-    )(stress)
+    verbs = (
+        (
+            inspect,
+            "The arithmetic of a network, layer by layer.",
+            (
+                "lensmith inspect resnet18",
+                "lensmith inspect first --formulas",
+                "lensmith inspect resnet18 --compare vgg16 --page both.html",
+                "lensmith inspect stack:28x28x192/conv5-32",
+            ),
+        ),
+        (
+            see,
+            "What a network has learned, in pictures.",
+            (
+                "lensmith see mobilenet_v2",
+                "lensmith see mobilenet_v2 photos/ --class 'zebra,volcano'",
+                "lensmith see first new.jpg --layer features.3 --filter 0,5",
+            ),
+        ),
+        (
+            explain,
+            "Why a network answered so, and whether to believe the heat map.",
+            (
+                "lensmith explain mobilenet_v2 cat.jpg",
+                "lensmith explain first photos/ --method occlusion --class bees",
+            ),
+        ),
+        (
+            attack,
+            "How little noise fools a network.",
+            (
+                "lensmith attack mobilenet_v2 cat.jpg",
+                "lensmith attack first photos/ --to bees --epsilon 4",
+            ),
+        ),
+        (
+            stress,
+            "How answers change under noise, blur, shift, rotation and more.",
+            (
+                "lensmith stress first",
+                "lensmith stress first other-photos/ --levels 'blur rotation=15,30'",
+            ),
+        ),
+    )
+    for verb, short, lines in verbs:
+        app.command(cls=Verb, short_help=short, epilog=examples(*lines))(verb)
 
 
 def inspect(
@@ -129,6 +159,12 @@ def explain(
     rule: Annotated[str, typer.Option(help="At every ReLU: plain, guided or rectified.")] = "plain",
     window: Annotated[int | None, typer.Option(help="Of occlusion, in pixels. [a seventh of the side]")] = None,
     stride: Annotated[int | None, typer.Option(help="Of occlusion, in pixels. [half a window]")] = None,
+    fill: Annotated[
+        str, typer.Option(help="In the window, and where integrated begins: mean, grey, black, white or blur.")
+    ] = "mean",
+    steps: Annotated[int, typer.Option(help="Of integrated.")] = 32,
+    samples: Annotated[int, typer.Option(help="Noisy copies of smoothgrad.")] = 25,
+    noise: Annotated[float, typer.Option(help="Of smoothgrad, as a share of the picture's range.")] = 0.15,
     weights: flags.Weights = "auto",
     image_size: flags.SeenSide = None,
     save: Annotated[Path | None, typer.Option(help="The folder to write to. [explained, in the run]")] = None,
@@ -143,34 +179,25 @@ def explain(
     quiet: flags.Quiet = False,
 ) -> None:
     """Why a network answered as it did, as heat maps, and whether to believe them."""
-    from lensmith.verbs.explain import table
+    from lensmith.reports.words import plural
+    from lensmith.seeing.methods import Settings
+    from lensmith.verbs.explaining import Question, answers, table
 
-    found = lensmith.explain(
-        network,
-        pictures,
-        method=method,
-        target=target,
-        layer=layer,
-        rule=rule,
-        window=window,
-        stride=stride,
-        weights=weights,
-        image_size=image_size,
-        save=save,
-        grade=grade,
-        seed=seed,
-        device=device,
-        engine=engine,
-        out=out,
-        quiet=quiet,
+    settings = Settings(rule, layer, window, stride, fill, steps, samples, noise, seed)
+    found, coming = answers(
+        Question(
+            network, pictures, method, target, settings, weights, image_size, save, grade, device, engine, out, quiet
+        )
     )
+    for _ in coming:  # each is written before the next is made, and none is kept
+        pass
     if as_json:
         flags.print_json(found.as_dict())
     else:
         print("\n".join(table(found)))
         if found.page is not None:
-            print(f"\n{found.seconds / len(found):.1f} s a picture\npage  {found.page}")
-    if found.unread:
+            print(f"\n{found.seconds:.1f} s for {plural(len(found.entries), 'picture')}\npage  {found.page}")
+    if found.unreadable:
         sys.exit(1)
 
 

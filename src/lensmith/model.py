@@ -23,6 +23,7 @@ from lensmith.data.vocabulary import Vocabulary, vocabulary_from_dict
 from lensmith.engines.choose import Chosen
 from lensmith.engines.head import Head, from_tensors
 from lensmith.errors import RunError, UsageError, WeightsError
+from lensmith.files import json_bytes
 from lensmith.tasks.choose import task_from_dict
 from lensmith.tasks.interface import Task
 from lensmith.zoo.base import Base
@@ -79,7 +80,7 @@ def model_files(task: Task, base: Base | Measured, head: Head, chosen: Chosen, l
     ordered = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     return {
         "model.safetensors": save(ordered),
-        "config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
+        "config.json": json_bytes(config),
     }
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from lensmith.errors import RunError, UsageError, nearest
-from lensmith.files import write_atomic, writing
+from lensmith.files import json_bytes, write_atomic, writing
 
 FORMAT = 1
 CHECKPOINT = "checkpoint"
@@ -89,7 +89,7 @@ class Run:
 
     def write_json(self, name: str, value: object) -> None:
         """Write one JSON file; numbers that are not finite become null."""
-        self.write_text(name, json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n")
+        self.write_bytes(name, json_bytes(value))
 
     def write_text(self, name: str, text: str) -> None:
         """Write one text file, whole or not at all."""
@@ -324,17 +324,3 @@ def _read_document(path: Path) -> dict[str, Any]:
     if number > FORMAT:
         raise RunError(f"{path} has format {number}; this lensmith reads up to {FORMAT}. Install a newer lensmith.")
     return dict(document)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, np.generic | np.ndarray):
-        return _finite(value.tolist())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if isinstance(value, Path):
-        return str(value)
-    return value

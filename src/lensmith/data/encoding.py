@@ -2,7 +2,8 @@
 
 A column whose filled cells are all numbers is one number, standardised or scaled to 0..1; any other holds words, and
 becomes one number for each of them, 1 where it stands and 0 elsewhere. A word that training never saw is none of them.
-A missing number counts as the middle one of the training rows, and a further column says that it was missing.
+A missing number counts as the middle one of the training rows, and a further column says that it was missing; so does
+one that is not finite.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lensmith.data.labels import one_form
+from lensmith.data.labels import LARGEST, NOT_FINITE, one_form
 from lensmith.data.table import NUMBER
 from lensmith.errors import DataError, UsageError
 
@@ -112,19 +113,37 @@ def fit_encoding(names: Sequence[str], cells: Cells, kind: str) -> tuple[Encodin
 def _fitted(name: str, cells: Sequence[str], kind: str, notes: list[str]) -> Column | None:
     """Return how one column is encoded, None where it is left out."""
     filled = [one_form(cell) for cell in cells if cell.casefold() not in MISSING]
-    odd = [cell for cell in filled if not NUMBER.fullmatch(cell)]
+    endless = [cell for cell in filled if _is_endless(cell)]
+    odd = [cell for cell in filled if not _is_endless(cell) and not NUMBER.fullmatch(cell)]
+    numbers = len(filled) - len(endless) - len(odd)
     if not filled:
         notes.append(f"The column {name!r} is empty: left out.")
         return None
-    if len(odd) <= MOST_ODD * len(filled):
+    if numbers and len(odd) <= MOST_ODD * len(filled):
         if odd:
             notes.append(f"The column {name!r} holds numbers, and words such as {odd[0]!r}: these count as missing.")
+        if endless:
+            many = f"{len(endless)} of its {len(filled)} cells, such as {endless[0]!r}"
+            notes.append(f"The column {name!r} holds numbers that are not finite, in {many}: these count as missing.")
         return _numbers(name, cells, kind)
     counts = Counter(filled)
-    if len(counts) > MOST_WORDS or len(counts) == len(filled) > 2:
-        notes.append(f"The column {name!r} holds {len(counts)} different words, which name rows apart: left out.")
-        return None
-    return Column(name, words=tuple(sorted(counts)))
+    left_out = len(counts) > MOST_WORDS or len(counts) == len(filled) > 2
+    if 2 * numbers > len(filled):
+        seen = f"numbers, but {len(filled) - numbers} of its {len(filled)} cells are none, such as {odd[0]!r}"
+        taken = "left out" if left_out else "all are taken as words"
+        notes.append(f"The column {name!r} holds {seen}: {taken}. Correct them, or leave them empty.")
+    elif left_out:
+        # Numbers that are written in another way are the likeliest reason; so one cell is always shown.
+        seen = f"{len(counts)} different words, such as {filled[0]!r}, which name rows apart"
+        notes.append(f"The column {name!r} holds {seen}: left out.")
+    return None if left_out else Column(name, words=tuple(sorted(counts)))
+
+
+def _is_endless(cell: str) -> bool:
+    """Return whether a cell holds a number that is not finite, or too large for float32."""
+    if cell.lstrip("+-").casefold() in NOT_FINITE:
+        return True
+    return NUMBER.fullmatch(cell) is not None and abs(float(cell)) > LARGEST
 
 
 def _numbers(name: str, cells: Sequence[str], kind: str) -> Column:
@@ -137,5 +156,5 @@ def _numbers(name: str, cells: Sequence[str], kind: str) -> Column:
 
 
 def _number(cell: str) -> float:
-    """Return the number in a cell, NaN where there is none."""
-    return float(cell) if NUMBER.fullmatch(cell) else float("nan")
+    """Return the number in a cell, NaN where there is none, or one that is not finite."""
+    return float(cell) if NUMBER.fullmatch(cell) and not _is_endless(cell) else float("nan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from lensmith.data.dataset import TASKS
-from lensmith.data.table import NUMBER, Cell
+from lensmith.data.table import DECIMAL_COMMA, NUMBER, Cell
 from lensmith.errors import DataError, UsageError, nearest
 
 AUTO = "auto"
 JOINS = ";"  # several labels in one cell
 MOST_NUMBERS_AS_CLASSES = 20
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 NOT_FINITE = ("nan", "inf", "infinity")
 LARGEST = float(np.finfo(np.float32).max)
 CHARACTERS_SHOWN = 60

@@ -52,6 +52,8 @@ def open_listed(
     if task == AUTO:
         task, why = guess_task(column)
         notes.append(f"The column {column.name!r} is read as {task}, since {why}. --task overrules it.")
+    elif target is None and classes is None and len(table.columns) > 2:
+        notes.append(f"The column {column.name!r} is what is learned. --target overrules it.")
     values = read_values(column, task)
     given = given_splits(table, (picture,), column.name, evaluating=classes is not None)
     rows = [Row(*row) for row in zip(table.lines, paths, values, given, strict=True)]

@@ -45,6 +45,8 @@ def open_measured(
     if task == AUTO:
         task, why = guess_task(column)
         notes.append(f"The column {column.name!r} is read as {task}, since {why}. --task overrules it.")
+    elif target is None and classes is None:
+        notes.append(f"The column {column.name!r} is what is learned. --target overrules it.")
     places = [table.columns.index(name) for name in inputs]
     given = given_splits(table, (), column.name, evaluating=classes is not None)
     paths = [f"{table.file.name}:{line}" for line in table.lines]

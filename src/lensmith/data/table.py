@@ -25,6 +25,8 @@ PICTURE_COLUMNS = ("path", "file", "filename", "image", "picture", "img", "name"
 HEADLESS = ("picture", "label")
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
+DECIMAL_POINT = re.compile(r"[+-]?[\d,]*\.\d+([eE][+-]?\d+)?", re.ASCII)
 
 Cell = str | tuple[str, ...]  # "" where there is nothing; a list of a JSON line is a tuple
 
@@ -99,14 +101,15 @@ def _delimited(file: Path, text: str) -> Table:
                 f"such as {delimiter.join((*HEADLESS, 'split'))} above it."
             )
         header = HEADLESS
-    elif _is_nameless(header):
+    elif _is_nameless(header, delimiter):
         header = tuple(str(place) for place in range(1, len(header) + 1))
     else:
         rows = rows[1:]
     for line, row in rows:
         if len(row) != len(header):
             raise DataError(
-                f"{file}, line {line}: {len(row)} cells, where the first line has {len(header)}. Put a cell that holds "
+                f"{file}, line {line}: {len(row)} cell{'s' * (len(row) != 1)}, where the first line has {len(header)}. "
+                f"Put a cell that holds "
                 f'{DELIMITER_WORDS[delimiter]} in double quotes: "a{delimiter}b".'
             )
     named = [place for place, name in enumerate(header) if name]  # some tools write row numbers under no name
@@ -114,13 +117,32 @@ def _delimited(file: Path, text: str) -> Table:
     if twice := sorted({name for name in columns if columns.count(name) > 1}):
         raise DataError(f"{file}: two columns are called {twice[0]!r}. Rename one.")
     lines = tuple(line for line, _ in rows)
-    return Table(file, columns, lines, tuple(tuple(row[place] for place in named) for _, row in rows))
+    texts = [[row[place] for _, row in rows] for place in named]
+    if delimiter != ",":
+        texts = [_with_points(column) for column in texts]
+    return Table(file, columns, lines, tuple(zip(*texts, strict=True)))
+
+
+def _with_points(cells: list[str]) -> list[str]:
+    """Return a column with its decimal commas as points, unless points stand in it too: its commas then part thousands.
+
+    Only where no comma divides the cells can one be told from a decimal comma.
+    """
+    if any(map(DECIMAL_POINT.fullmatch, cells)):
+        return cells
+    return [cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells]
 
 
 def _delimiter(file: Path, text: str) -> str:
-    """Return what divides the cells: a comma wherever the first line has one, since ';' also joins labels."""
+    """Return what divides the cells: a comma wherever the first line has one, since ';' also joins labels.
+
+    Where every comma is a decimal comma between semicolons, as in 0,5;1,5;yes, it divides nothing.
+    """
     first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     allowed = DELIMITERS[file.suffix.lower()]
+    parts = [part.strip() for part in first.split(";")]
+    if ";" in allowed and len(parts) > 1 and all(DECIMAL_COMMA.fullmatch(part) for part in parts if "," in part):
+        return ";"
     for delimiter in allowed:
         if len(next(csv.reader([first], delimiter=delimiter), [])) > 1:
             return delimiter
@@ -148,13 +170,14 @@ def _rows(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str
         ) from None
 
 
-def _is_nameless(first: tuple[str, ...]) -> bool:
+def _is_nameless(first: tuple[str, ...], delimiter: str) -> bool:
     """Return whether the first line is a row already: it holds a number, and nothing that names a column of pictures.
 
     A number as the name of a column (a year, say) is read as a row: name it `y2020`.
     """
     named = any(cell.casefold() in PICTURE_COLUMNS for cell in first)
-    return not named and any(NUMBER.fullmatch(cell) for cell in first)
+    commas = delimiter != ","
+    return not named and any(NUMBER.fullmatch(cell) or (commas and DECIMAL_COMMA.fullmatch(cell)) for cell in first)
 
 
 def _looks_like_a_picture(folder: Path, cell: str) -> bool:

@@ -37,6 +37,8 @@ def target_column(table: Table, inputs: Sequence[str], target: str | None) -> Co
     besides = {*inputs, *split_columns(table, inputs, target)}
     others = [name for name in table.columns if name not in besides]
     usual = [name for name in others if name.casefold() in TARGET_COLUMNS]
+    if any(name.casefold() == "x" for name in others):  # then y is a place, not what is to be learned
+        usual = [name for name in usual if name.casefold() != "y"]
     if target is None:
         candidates = usual or others
         if len(candidates) != 1:
@@ -93,7 +95,8 @@ def without_empty(column: Column, rows: list[Row], task: str, notes: list[str]) 
         several = "" if task == "regression" else " Where empty means none of the labels: --task multilabel."
         raise DataError(
             f"{column.file}: {column.name} is empty in {len(empty)} of {number(len(rows), 'row')}, first in line "
-            f"{empty[0]}; less than {MOST_LEFT_OUT:.0%} would be left out. Fill them in, or delete the rows.{several}"
+            f"{empty[0]}. Rows are left out only where they are fewer than one in ten: fill them in, or delete them."
+            f"{several}"
         )
     notes.append(f"{number(len(empty), 'row')} without {column.name} left out: {lines(empty)}.")
     return [row for row in rows if row.value is not None]

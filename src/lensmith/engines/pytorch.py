@@ -15,7 +15,8 @@ BATCH = 32
 
 
 class Normalise(nn.Module):
-    """Pictures (n, s, s, 3) uint8 to what a network takes, (n, 3, s, s) float32, channels-last in memory.
+    """Pictures (n, s, s, 3) or clips (n, t, s, s, 3), uint8, to what a network takes: float32, the colours second,
+    (n, 3, s, s) or (n, 3, t, s, s), and channels-last in memory.
 
     `mean` and `std` are on the 0..1 scale, one a channel; `inputs` are the arrays of `Preprocessing` kinds that need
     them: "mean" (3,) or (s, s, 3), subtracted, and "matrix" (3, 3) for colours or (3 s s, 3 s s) for whole pictures,
@@ -39,12 +40,12 @@ class Normalise(nn.Module):
         self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return (n, 3, s, s) float32."""
+        """Return (n, 3, s, s) float32, of clips (n, 3, t, s, s)."""
         values = pictures.float() * self.scale + self.shift
         if self.matrix is not None:
             # The last axis holds colours: rows are pixels for a matrix of three, whole pictures for a large one.
             values = (values.reshape(-1, self.matrix.shape[0]) @ self.matrix).reshape(pictures.shape)
-        return values.permute(0, 3, 1, 2)
+        return values.movedim(-1, 1)
 
 
 class WithNormalisation(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from markupsafe import Markup
 
 from lensmith.gallery.lessons import Row, Steps, Values
-from lensmith.gallery.pictures import Lot, png
+from lensmith.gallery.pictures import Lot, png_uri
 from lensmith.reports.words import power
 
 
@@ -74,7 +74,7 @@ def examples(lot: Lot) -> dict[str, list[str]]:
     """Return a picture of every class, by name and as a data URI: the first that was held out, if there is one."""
     held_out = lot.targets[lot.train :]
     known = [place for place in range(len(lot.classes)) if (held_out == place).any()]
-    uris = [png(lot.pictures[lot.train + int((held_out == place).argmax())]) for place in known]
+    uris = [png_uri(lot.pictures[lot.train + int((held_out == place).argmax())]) for place in known]
     return {"classes": [lot.classes[place] for place in known], "uris": uris}
 
 

@@ -136,14 +136,13 @@ class Initial:
 
 def draw(pupil: nn.Module, kind: str, seed: int) -> None:
     """Draw the weights of every convolution and dense layer as `kind` says; their biases become zero."""
-    import torch
     from torch import nn
 
     from lensmith.reproduce import counter
     from lensmith.training.initial import draw_weights
+    from lensmith.training.seeded import seeded
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(seed, "init"))
+    with seeded(counter(seed, "init")):
         draw_weights(pupil, "he" if kind == "small" else kind)
         if kind == "small":
             for layer in pupil.modules():

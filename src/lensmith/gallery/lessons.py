@@ -48,12 +48,10 @@ def network(
 
     features: what the base gives after `pool`, as in `Classifier`.
     """
-    import torch
-
+    from lensmith.training.seeded import seeded
     from lensmith.zoo.heads import Classifier
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(seed, "weights"))
+    with seeded(counter(seed, "weights")):
         return Classifier(base(), features, len(lot.classes), pool, dense, 0.0)
 
 

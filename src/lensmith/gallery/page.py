@@ -77,7 +77,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Pictures", data["what"]),
         ("Learned from, held out", f"{data['train']:,}, {data['held_out']:,}"),
-        ("Trainings", f"{values['trainings']} of {words.plural(values['epochs'], 'epoch')}"),
+        ("Trainings", f"{values['trainings']}, {words.plural(values['epochs'], 'epoch')} each"),
         ("Time", f"{words.seconds(document['seconds'])} on {words.plural(document['machine']['cores'], 'core')}"),
         ("Seed", str(document["seed"])),
     ]

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from lensmith.reports.pictures import as_uri
-from lensmith.reports.pictures import png as encoded
+from lensmith.reports.pictures import as_uri, png
 from lensmith.reproduce import generator
 
 STROKES = 4  # that lie behind a shape
@@ -127,9 +126,9 @@ def _turned(
     return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
 
 
-def png(pixels: np.ndarray) -> str:
+def png_uri(pixels: np.ndarray) -> str:
     """Return (h, w, 3) or (h, w) uint8 pixels as a data URI that keeps every one of them."""
-    return as_uri(encoded(Image.fromarray(pixels)), "png")
+    return as_uri(png(Image.fromarray(pixels)), "png")
 
 
 def shaded(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from lensmith.gallery.exhibit import Part, Plate, Said, differ, facts, last, points, share
 from lensmith.gallery.figures import Line, Picture, Scale, chart, strip, table
 from lensmith.gallery.lessons import POOLS, Steps, Values, Way, answers, learned, maps, network, stack
-from lensmith.gallery.pictures import Lot, moved, png, shaded, shapes
+from lensmith.gallery.pictures import Lot, moved, png_uri, shaded, shapes
 from lensmith.reproduce import counter
 
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ def _kept(pupil: Classifier, lot: Lot) -> tuple[Values, Values]:
         peak = float(found[n, strongest].max()) or 1.0
         rows.append(
             {
-                "picture": png(pictures[n]),
-                "map": png(shaded(found[n, strongest])),
-                "small": {kind: png(_on_scale(values[n, strongest], peak)) for kind, values in small.items()},
+                "picture": png_uri(pictures[n]),
+                "map": png_uri(shaded(found[n, strongest])),
+                "small": {kind: png_uri(_on_scale(values[n, strongest], peak)) for kind, values in small.items()},
                 "peaks": {kind: float(values[n, strongest].max()) / peak for kind, values in small.items()},
             }
         )

@@ -12,7 +12,7 @@ import numpy as np
 from lensmith.gallery.exhibit import Part, Plate, Said, differ, facts, points, share
 from lensmith.gallery.figures import Line, Picture, Scale, cells, chart, strip, table
 from lensmith.gallery.lessons import Steps, Values, Way, answers, learned, network, parameters, stack
-from lensmith.gallery.pictures import Lot, digits, framed, moved, png
+from lensmith.gallery.pictures import Lot, digits, framed, moved, png_uri
 
 if TYPE_CHECKING:
     from lensmith.zoo.heads import Classifier
@@ -168,7 +168,9 @@ def _examples(pupils: dict[str, Classifier], lot: Lot, reach: int) -> Values:
     for n in range(lot.train, lot.train + min(EXAMPLES, lot.held_out)):
         pictures = [moved(lot.pictures[n : n + 1], *move) for move in moves]
         said = [[lot.classes[int(answers(pupils[kind], lot, picture)[0])] for kind in kinds] for picture in pictures]
-        rows.append({"target": lot.classes[lot.targets[n]], "uris": [png(each[0]) for each in pictures], "said": said})
+        rows.append(
+            {"target": lot.classes[lot.targets[n]], "uris": [png_uri(each[0]) for each in pictures], "said": said}
+        )
     columns = [
         f"{right:+d}, {down:+d}".replace("-", "−") if (right, down) != (0, 0) else "still" for right, down in moves
     ]

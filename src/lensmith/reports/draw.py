@@ -43,6 +43,18 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
-    for name in ("percent", "count", "decimal", "plural", "seconds", "shorten", "label", "setting", "quantity", "told"):
+    for name in (
+        "percent",
+        "count",
+        "decimal",
+        "plural",
+        "seconds",
+        "shorten",
+        "label",
+        "setting",
+        "quantity",
+        "told",
+        "breaking",
+    ):
         environment.filters[name] = getattr(words, name)
     return environment

@@ -18,7 +18,7 @@ from lensmith.reports.pictures import jpeg
 from lensmith.reproduce import cores
 from lensmith.run import Run
 from lensmith.seeing.cam import grad_cam
-from lensmith.seeing.overlay import spotlight
+from lensmith.seeing.overlay import full_scale, painted
 
 MOST_MISTAKES, MOST_HARD, MOST_TYPICAL = 8, 4, 4
 SHOWN_SIDE = 320
@@ -50,15 +50,16 @@ def write_examples(
         name = f"figures/{kind}-{number}"
         square = Image.fromarray(shown)
         run.write_bytes(f"{name}.jpg", jpeg(square))
-        lit = spotlight(square, heat) if heat is not None else None
-        if lit is not None:
-            run.write_bytes(f"{name}-map.jpg", jpeg(lit))
+        without = _without_map(heat)
+        if heat is not None and not without:
+            run.write_bytes(f"{name}-map.jpg", jpeg(painted(square, heat, full_scale(heat))))
         confidence = task.row(answers[index]).get("confidence")
         entries.append(
             {
                 "kind": kind,
                 "picture": f"{name}.jpg",
-                "map": f"{name}-map.jpg" if lit is not None else None,
+                "map": None if without else f"{name}-map.jpg",
+                "without_map": without,
                 "path": paths[index],
                 "target": task.target_text(targets[index]),
                 "predicted": task.target_text(decoded[number - 1]),
@@ -67,6 +68,15 @@ def write_examples(
             }
         )
     run.write_json("figures/pictures.json", entries)
+
+
+def _without_map(heat: np.ndarray | None) -> str:
+    """Return why a picture has no map beside it, "" where it has one; `heat` (h, w) is None where the base has none."""
+    if heat is None or not np.isfinite(heat).all():
+        return "no map"
+    if float(heat.max()) <= 0:
+        return "no place spoke for it"
+    return "one place only" if heat.size == 1 else ""
 
 
 def _heats(model: Model, squares: Sequence[np.ndarray], answers: np.ndarray) -> list[np.ndarray | None]:

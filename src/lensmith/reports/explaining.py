@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,10 @@ from lensmith.reports.draw import TEMPLATES, draw
 from lensmith.reports.mosaic import about_grey
 from lensmith.reports.pictures import as_uri, jpeg, png
 from lensmith.seeing.explanation import Explanation
-from lensmith.seeing.overlay import CROWD, classes_over, colours, full_scale, painted
+from lensmith.seeing.overlay import CROWD, classes_over, colours, full_scale, painted, softened
 
 SIDE = 448  # of a picture on a sheet
-GAP, BAR, RIGHT, BELOW = 14, 22, 86, 92
+GAP, BAR, RIGHT, BELOW = 14, 22, 128, 92
 PAPER, INK, SOFT = (255, 255, 255), (19, 32, 31), (74, 91, 88)
 QUALITY = 88
 PATTERNS = ("deconvnet", "guided-grad-cam")
@@ -45,7 +46,8 @@ def panels(found: Explanation, classes: Sequence[str]) -> list[Panel]:
     shown = [Panel("what the network saw", picture)]
     if not np.isfinite(found.map).all():
         return shown
-    shown.append(Panel(_title(found), painted(picture, found.map, full_scale(found.map))))
+    values = softened(found)
+    shown.append(Panel(_title(found), painted(picture, values, full_scale(values), outlined=not found.fine)))
     if found.answers is not None and len(np.unique(found.answers)) > 1:
         over, named = classes_over(picture, found.answers)
         legend = [(colour, "others" if place == CROWD else classes[place]) for place, colour in named]
@@ -56,9 +58,8 @@ def panels(found: Explanation, classes: Sequence[str]) -> list[Panel]:
     return shown
 
 
-def sheet(found: Explanation, classes: Sequence[str]) -> bytes:
-    """Return a PNG: the picture, the map over it with its scale, and a line that says what it is."""
-    shown = panels(found, classes)
+def sheet(found: Explanation, shown: Sequence[Panel]) -> bytes:
+    """Return a PNG of the panels of an explanation, with the map's scale, and a line that says what it is."""
     width = len(shown) * (SIDE + GAP) + GAP + RIGHT
     paper = Image.new("RGB", (width, SIDE + 2 * GAP + BELOW), PAPER)
     pen = ImageDraw.Draw(paper)
@@ -92,14 +93,15 @@ def _scale(paper: Image.Image, pen: ImageDraw.ImageDraw, left: int, found: Expla
         # Pillow's own font has neither the sign for "at least" nor the true minus.
         text = ("> " if over and place == 0 else "") + number_text(value).replace("\u2212", "-")
         pen.text((left + BAR + 7, min(max(top - 8, GAP - 2), GAP + SIDE - 15)), text, SOFT, _font(13))
-    pen.text((left, GAP + SIDE + 6), words.shorten(found.unit, 18), SOFT, _font(13))
+    pen.text((left, GAP + SIDE + 6), "\n".join(textwrap.wrap(found.unit, 18)), SOFT, _font(13))
 
 
 def limits(found: Explanation) -> tuple[float, float, bool]:
     """Return the ends of the scale, 0 or below and above, and whether some pixels are beyond them."""
-    scale = full_scale(found.map)
-    low = -scale if float(found.map.min()) < 0 else 0.0
-    return low, scale, float(np.abs(found.map).max()) > scale * 1.001
+    values = softened(found)
+    scale = full_scale(values)
+    low = -scale if float(values.min()) < 0 else 0.0
+    return low, scale, float(np.abs(values).max()) > scale * 1.001
 
 
 def number_text(value: float) -> str:
@@ -141,59 +143,61 @@ def arrays(found: Explanation) -> bytes:
         "unit": np.array(found.unit),
     }
     if found.colours is not None:
-        values["colours"] = found.colours.astype(np.float16)
+        values["colours"] = found.colours
     written = io.BytesIO()
     np.savez_compressed(written, **values)
     return written.getvalue()
 
 
-def page(network: str, found: Sequence[Explanation], classes: Sequence[str], notes: Mapping[str, Any]) -> str:
-    """Return the page: a card a picture, at most MOST_CARDS. notes: what else `page.html` shows (see `explain`)."""
+def page(
+    network: str, entries: Sequence[Mapping[str, Any]], cards: Sequence[Mapping[str, Any]], notes: Mapping[str, Any]
+) -> str:
+    """Return the page, from the JSON form of all explanations and the cards of the first MOST_CARDS of them.
+
+    notes: what was asked, by which method, the time for how many pictures, in words, and those that were not readable.
+    """
     style = "".join((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "explain/explain.css"))
-    grades = [one.grade for one in found if one.grade is not None]
+    grades = [one["grade"] for one in entries if one["grade"] is not None]
+    passed = sum(grade["passed"] for grade in grades)
     values = {
         "style": Markup(style),  # our own files, the only text that enters the page unescaped
         "network": network,
-        "headline": _headline(found),
-        "cards": [_card(one, classes) for one in found[:MOST_CARDS]],
-        "more": max(0, len(found) - MOST_CARDS),
+        "headline": _headline(len(entries), len(grades), passed),
+        "cards": cards,
+        "more": len(entries) - len(cards),
         "graded": len(grades),
-        "passed": sum(grade.passed for grade in grades),
+        "passed": passed,
         "lensmith": __version__,
         **notes,
     }
     return str(draw("explain/page.html", values))
 
 
-def _headline(found: Sequence[Explanation]) -> str:
-    grades = [one.grade for one in found if one.grade is not None]
-    passed = sum(grade.passed for grade in grades)
-    pictures = words.plural(len(found), "picture")
-    if not grades:
+def _headline(count: int, graded: int, passed: int) -> str:
+    pictures = words.plural(count, "picture")
+    if not graded:
         return f"Where the network looked, in {pictures}; not graded."
-    if passed == len(grades):
-        return f"Where the network looked, in {pictures}: " + (
-            "the map passes." if passed == 1 else "every map passes."
-        )
+    if passed == graded:
+        return f"Where the network looked, in {pictures}: {'the map passes' if passed == 1 else 'every map passes'}."
     if passed == 0:
-        return "No map is to be believed." if len(grades) > 1 else "The map is not to be believed."
-    return f"Where the network looked, in {pictures}: {passed} of {len(grades)} maps are to be believed."
+        return "No map is to be believed." if graded > 1 else "The map is not to be believed."
+    return f"Where the network looked, in {pictures}: {passed} of {graded} maps are to be believed."
 
 
-def _card(found: Explanation, classes: Sequence[str]) -> dict[str, Any]:
-    """Return what a card shows of an explanation."""
-    shown = [
+def card(found: Explanation, shown: Sequence[Panel]) -> dict[str, Any]:
+    """Return what a card on the page shows of an explanation and its panels."""
+    pictures = [
         {
             "title": panel.title,
             "uri": as_uri(jpeg(panel.picture, QUALITY), "jpeg"),
             "legend": [(f"#{red:02x}{green:02x}{blue:02x}", name) for (red, green, blue), name in panel.legend],
         }
-        for panel in panels(found, classes)
+        for panel in shown
     ]
     grade = found.grade
     low, high, over = limits(found) if np.isfinite(found.map).all() else (0.0, 0.0, False)
     return {
-        "panels": shown,
+        "panels": pictures,
         "path": found.path,
         "target": found.target,
         "probability": None if found.probability is None else f"{found.probability:.1%}",

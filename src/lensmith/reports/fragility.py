@@ -21,6 +21,7 @@ SMALL = 96  # sides up to here are shown pixel by pixel
 GREY, FULL = 127, 255
 COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 255)
 FEWEST = 3  # pictures for a curve
+RARELY = 0.1  # as often as noise may do it, to say that its size is not what matters
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     said.append(
         f"Noise of the same size, plus or minus by the toss of a coin, {same} in {words.percent(seen['noise_flips'])} "
         "of draws: it is the direction that matters, not the size."
-        if fooled > 2 * seen["noise_flips"] * count
+        if seen["noise_flips"] <= RARELY and fooled > 2 * seen["noise_flips"] * count
         else f"Noise of the same size {same} in {words.percent(seen['noise_flips'])} of draws."
     )
     if seen["with_smallest"]:

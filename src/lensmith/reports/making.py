@@ -77,6 +77,13 @@ OF_PICTURES = (
     "budget",
 )
 
+# What predict and evaluate are given, by the kind of example.
+NEW = {
+    "picture": ("new.jpg", "folder"),
+    "clip": ("new.mp4", "folder"),
+    "row": ("new.csv", "more.csv"),
+    "sentence": ('"a sentence"', "folder"),
+}
 SHEET_SIDE = 1600  # pixels, the longer side of the sheet of augmented pictures
 
 
@@ -211,8 +218,8 @@ def commands(source: Source) -> list[Values]:
     folder = source.folder.resolve()
     run = shlex.quote(str(PurePath(folder.parent.name) / folder.name))
     if source.run.get("status") == "done":
-        pictures = text(source.run.get("example")) in ("", "picture")
-        new, more = ("new.jpg", "folder") if pictures else ("new.csv", "more.csv")
+        example = text(source.run.get("example")) or "picture"
+        pictures, (new, more) = example == "picture", NEW.get(example, NEW["row"])
         return [
             {"text": f"lensmith predict {run} {new}", "meaning": "Ask it about a new picture."},
             {"text": f"lensmith evaluate {run} {more}", "meaning": "Score it on other labelled pictures."},
@@ -255,6 +262,7 @@ def _card(source: Source, entry: Values, lead: str) -> Values | None:
     return {
         "picture": picture,
         "map": data_uri(source.folder, entry.get("map")),
+        "without_map": text(entry.get("without_map")) or "no map",
         "path": text(entry.get("path")),
         "target": target,
         "predicted": predicted,

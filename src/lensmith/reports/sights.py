@@ -46,13 +46,34 @@ def page(found: Mapping[str, Any], pictures: Mapping[str, Image.Image], smooth: 
         "style": Markup("".join((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "see/see.css"))),
         "found": found,
         "picture": picture,
-        "chart": _chart(found["activations"]),
+        "chart": _chart(found["activations"]) if _drawn(found) else "",
         "by_layer": _by_layer(found["filters"]),
         "how": STARTS[found["start"]],
         "file": lambda name: PurePath(name).name,
         "times": _times,
+        "missing": _missing(found),
     }
     return str(draw("see/page.html", values))
+
+
+def _missing(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the questions that have no answer on the page, and why."""
+    first, seen = found["first_layer"], found["activations_of"]
+    none = "no picture was given."
+    parts = (
+        ("What does the first layer look for?", first["picture"], f"{first['reason']}."),
+        ("What becomes of a picture on its way?", found["pictures"], "no layer gives a map." if seen else none),
+        ("How much of the network stays silent?", _drawn(found), "fewer than two activations ran." if seen else none),
+        ("What excites a filter?", found["filters"], "no layer gives a map."),
+        ("Which pictures does it find alike?", found["nearest"], "there are no pictures to compare."),
+        ("How does a class follow the pixels?", found["templates"], "there is no picture of these classes."),
+    )
+    return {question: reason[:1].upper() + reason[1:] for question, there, reason in parts if not there}
+
+
+def _drawn(found: Mapping[str, Any]) -> bool:
+    """Return whether there are activations enough for a curve."""
+    return len(found["activations"]) > 1
 
 
 def _uri(one: Image.Image, smooth: bool) -> str:
@@ -82,9 +103,7 @@ def _times(reached: float, highest: float | None) -> str:
 
 
 def _chart(activations: Sequence[Mapping[str, Any]]) -> Markup:
-    """Draw the shares of zeros over all activations; empty markup for fewer than two."""
-    if len(activations) < 2:
-        return Markup("")
+    """Draw the shares of zeros over all activations."""
     points = {name: [(number, one[name]) for number, one in enumerate(activations, 1)] for name in ("zeros", "nearly")}
     ys = share_axis([0.0, 1.0], BOTTOM, TOP)
     ticks = [1.0, *(tick for tick in nice_ticks(1, len(activations), whole=True) if 1 < tick <= len(activations))]

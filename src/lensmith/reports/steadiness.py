@@ -19,7 +19,7 @@ from lensmith.seeing.disturbances import Series
 LONGEST, GAP = 224, 6  # of the sheet, in pixels
 NAMES = {"accuracy": "accuracy", "map": "mean average precision", "mae": "mean absolute error"}
 TITLES = {"jpeg": "JPEG"}
-NOTHING = 0.005  # a cost below half a point is none
+SLIGHT = 0.005  # a cost below half a point is not told in numbers: they would say more than is known
 
 
 @dataclass(frozen=True)
@@ -110,17 +110,18 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     (worst, most), (best, least) = known[0], known[-1]
     amount, of = _amount_of(found), " of answers" if seen["measure"] == "same" else ""
     verb = "costs" if found["metric"] else "turns" if seen["measure"] == "same" else "moves the answer by"
-    small = NOTHING if _shares(found) else 0.0
+    small = SLIGHT if _shares(found) else 0.0
+    slight = f"less than half a {'point' if found['metric'] else 'per cent'}" if _shares(found) else "nothing"
     if most <= small:
         head = "Nothing that was tried changes much"
     elif len(known) == 1:
         head = f"{worst[0].upper()}{worst[1:]} {verb} {amount(most)}{of}"
     else:
-        mild = "nothing" if least <= small else amount(least)
+        mild = slight if least <= small else amount(least)
         head = f"{worst[0].upper()}{worst[1:]} {verb} {amount(most)}{of}, {best} {mild}"
     lines = [head]
     if len(known) > 2:
-        others = "; ".join(f"{what}, {'nothing' if cost <= small else amount(cost)}" for what, cost in known[1:-1])
+        others = "; ".join(f"{what}, {slight if cost <= small else amount(cost)}" for what, cost in known[1:-1])
         lines.append(f"In between, each at the middle one of its levels: {others}.")
     lines.append(_overall(found))
     if found["fgsm"] is not None:

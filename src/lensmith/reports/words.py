@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # Control characters break HTML and XML, lone surrogates cannot be written as UTF-8, and direction overrides make
 # a name look like another one.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_JOINT = re.compile(r"(?<=/)(?=\S)|(?<=\w\.)(?=\w)")  # where a long name may go on in the next line
 
 # A thin space that does not break: the number and its unit stay on one line.
 THIN = "\u202f"
@@ -70,6 +71,11 @@ def clean(value: object) -> object:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _UNPRINTABLE.sub("\ufffd", value)
+
+
+def breaking(name: str) -> Markup:
+    """Return a name that a long line may break behind a slash, or a point inside it, in place of inside a word."""
+    return Markup(_JOINT.sub("<wbr>", str(escape(clean(name)))))
 
 
 def shorten(name: str, most: int) -> str:

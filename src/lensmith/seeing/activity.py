@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from lensmith.seeing.evenly import evenly
 from lensmith.seeing.eye import Eye
 from lensmith.seeing.layers import Layer, as_map, map_shape, tapped
 
@@ -73,35 +74,64 @@ def sparsity(eye: Eye, batches: Iterable[np.ndarray]) -> list[Activity]:
     """Return how quiet each activation is, in the order they run, for pictures (n, s, s, 3) uint8 in batches.
 
     They are met when they are called, so functional ones, those in place and shared ones each count for themselves.
+    Gates are left out: what has a single place while there are maps after it, as in squeeze and excitation.
     """
-    total: list[tuple[str, str, int, float, float]] = []
+    total: list[_Met] = []
     count = 0
     for batch in batches:
         meter = _Meter()
         with torch.no_grad(), meter.following(eye), meter:
             eye(eye.pixels(batch))
-        before = total or [(*found[:3], 0.0, 0.0) for found in meter.found]
-        total = [
-            (name, kind, numbers, zeros + new[3], nearly + new[4])
-            for (name, kind, numbers, zeros, nearly), new in zip(before, meter.found, strict=True)
-        ]
+        total = [one.plus(new) for one, new in zip(total, meter.found, strict=True)] if total else meter.found
         count += len(batch)
-    several = Counter(name for name, *_ in total)
+    several = Counter(met.name for met in total)
     calls: Counter[str] = Counter()
+    last_map = max((number for number, met in enumerate(total) if met.places > 1), default=-1)
     found = []
-    for name, kind, numbers, zeros, nearly in total:
-        calls[name] += 1
-        shown = f"{name}#{calls[name]}" if several[name] > 1 else name
-        found.append(Activity(shown, kind, numbers, zeros / count, nearly / count))
+    for number, met in enumerate(total):
+        calls[met.name] += 1
+        shown = f"{met.name}#{calls[met.name]}" if several[met.name] > 1 else met.name
+        if met.places > 1 or number > last_map:
+            found.append(Activity(shown, met.kind, met.numbers, met.zeros / count, met.nearly / count))
     return found
 
 
+class _Met(NamedTuple):
+    """An activation as it was met: `numbers` a picture at so many `places`, and sums over the pictures of both
+    shares."""
+
+    name: str
+    kind: str
+    numbers: int
+    places: int
+    zeros: float
+    nearly: float
+
+    def plus(self, other: _Met) -> _Met:
+        return self._replace(zeros=self.zeros + other.zeros, nearly=self.nearly + other.nearly)
+
+
+def _kind(operation: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return the kind of an activation, "" for other operations. A hard tanh that begins at zero is a ReLU."""
+    name = getattr(operation, "__name__", "").rstrip("_")
+    if name == "hardtanh":
+        given = {
+            "min_val": -1.0,
+            "max_val": 1.0,
+            **dict(zip(("min_val", "max_val"), args[1:3], strict=False)),
+            **kwargs,
+        }
+        low, high = given["min_val"], given["max_val"]
+        return f"ReLU{high:g}" if low == 0 else ACTIVATIONS[name]
+    return ACTIVATIONS.get(name, "")
+
+
 class _Meter(TorchFunctionMode):
-    """Meets every activation: its name, kind, numbers a picture, and sums over the pictures of both shares."""
+    """Meets every activation while a network runs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, str, int, float, float]] = []
+        self.found: list[_Met] = []
         self._inside: list[str] = []
 
     @contextmanager
@@ -127,45 +157,31 @@ class _Meter(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         outcome = operation(*args, **(kwargs or {}))
-        kind = ACTIVATIONS.get(getattr(operation, "__name__", "").rstrip("_"), "")
-        # The gates of a recurrent layer or of squeeze and excitation are single numbers: no map, and no picture.
+        kind = _kind(operation, args, kwargs or {})
         if kind and isinstance(outcome, Tensor) and outcome.ndim >= 2:
             sizes = outcome.detach().flatten(1).abs()
             quiet = sizes <= NEARLY * sizes.amax(1, keepdim=True)
             zeros, nearly = ((test.float().mean(1)).sum().item() for test in (sizes == 0, quiet))
             name = self._inside[-1] if self._inside else ""
-            self.found.append((name, kind, sizes.shape[1], zeros, nearly))
+            self.found.append(_Met(name, kind, sizes.shape[1], sizes.shape[1] // outcome.shape[1], zeros, nearly))
         return outcome
 
 
-def spread(there: Sequence[Layer], most: int) -> list[Layer]:
+def over_depth(there: Sequence[Layer], most: int) -> list[Layer]:
     """Return at most `most` layers that give maps, from the first to the last: of each size of map the last one, an
     activation where there is one; where the sizes are fewer, others between them."""
     maps = [layer for layer in there if layer.is_map and layer.kind != "Dropout"]
-    active = [layer for layer in maps if _is_active(layer)]
+    active = [layer for layer in maps if layer.is_activation]
     sizes, active_sizes = ({map_shape(layer.shape): layer for layer in some} for some in (maps, active))
     if len(active_sizes) >= min(3, len(sizes)):
         maps, sizes = active, active_sizes
     ends = list(sizes.values())
     if len(ends) < most:
         others = [layer for layer in maps if layer not in ends]
-        wanted = min(most - len(ends), len(others))
-        ends += [others[round(place)] for place in np.linspace(0, len(others) - 1, wanted)] if wanted else []
+        ends += [others[place] for place in evenly(len(others), most - len(ends))]
     elif len(ends) > most:
-        ends = [ends[round(place)] for place in np.linspace(0, len(ends) - 1, most)]
+        ends = [ends[place] for place in evenly(len(ends), most)]
     return sorted(set(ends), key=list(there).index)
-
-
-def _is_active(layer: Layer) -> bool:
-    kind = layer.kind.lower()
-    return any(kind.startswith(word) for word in ("relu", "hard", "leaky", "elu", "gelu", "silu", "mish", "prelu"))
-
-
-def given_to(there: Sequence[Layer], layer: Layer) -> Layer | None:
-    """Return the layer whose values an activation was given, where that is the one before it."""
-    place = list(there).index(layer)
-    before = there[place - 1] if place else None
-    return before if before is not None and _is_active(layer) and before.shape == layer.shape else None
 
 
 def maps_of(eye: Eye, square: np.ndarray, chosen: Sequence[Layer], most: int, wanted: Sequence[int] = ()) -> list[Maps]:

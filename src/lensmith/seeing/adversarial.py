@@ -42,8 +42,9 @@ def descend(
     """Return pixels (N, 3, s, s) from 0 to 255 changed by at most `epsilon`, so that `score` of the outputs is smaller.
 
     Each step adds -step x sign(gradient), and brings back what went beyond epsilon, 0 or 255. With one step of epsilon
-    this is FGSM. epsilon, step: in grey levels, one for all or (N,). `eye` may be any module; for another loss give
-    its negative, one number a picture, as the score. Raises UsageError where there is no gradient.
+    this is FGSM (Goodfellow et al. 2015, section 4). epsilon, step: in grey levels, one for all or (N,). `eye` may be
+    any module; for another loss give its negative, one number a picture, as the score. Raises UsageError where there is
+    no gradient.
     """
     now = pixels.detach()
     for _ in range(steps):
@@ -62,13 +63,11 @@ def descend_early(
     steps: int,
 ) -> Tensor:
     """Return what `descend` does, each picture as it was when its answer first became what is wanted."""
-    import torch
-
     now, left = pixels.detach().clone(), np.arange(len(pixels))
     for _ in range(steps):
         signs, outputs = slope(eye, now[left], goal.score(rows[left]))
         more = ~goal.reached(rows[left], outputs.float().cpu().numpy())
-        left, signs = left[more], signs[torch.from_numpy(more).to(signs.device)]
+        left, signs = left[more], signs[np.flatnonzero(more)]
         if not len(left):
             break
         now[left] = _within(now[left] - _each(step[left], signs) * signs, pixels[left], epsilon[left])
@@ -87,11 +86,6 @@ def slope(eye: Callable[[Tensor], Tensor], pixels: Tensor, score: Score) -> tupl
             raise UsageError("the answers have no gradient at the pixels: torch cannot follow them back.")
         (found,) = torch.autograd.grad(wanted, at)
     return found.sign(), outputs.detach()
-
-
-def fgsm(eye: Callable[[Tensor], Tensor], pixels: Tensor, score: Score, epsilon: float | Tensor) -> Tensor:
-    """Return the fast gradient sign attack: one step of epsilon (Goodfellow et al. 2015, section 4)."""
-    return descend(eye, pixels, score, epsilon, epsilon, 1)
 
 
 def fgsm_at(eye: Eye, squares: np.ndarray, goal: Goal, amounts: Sequence[int]) -> np.ndarray:

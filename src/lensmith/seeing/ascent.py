@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lensmith.errors import UsageError, nearest
@@ -27,6 +27,7 @@ from lensmith.reproduce import counter, generator
 from lensmith.seeing.eye import Eye
 from lensmith.seeing.fourier import picture_of, shape_of
 from lensmith.seeing.layers import Layer, as_map, tapped
+from lensmith.zoo.chain import device_of
 
 GREY = 127.5
 LOUDNESS = (0.01, 0.3, 1.0, 3.0)  # of the start; the next one where the one before leaves a filter silent
@@ -34,18 +35,13 @@ LOUDNESS = (0.01, 0.3, 1.0, 3.0)  # of the start; the next one where the one bef
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a picture is sought for: output `number` of the network, with a sign, or channel `number` of a layer.
-
-    aim: of a layer, "mean" of the channel's map (a texture), or its "centre" alone (one thing). below: the layer whose
-    values an activation was given: a filter that is silent is woken through them, for its own gradient is zero.
-    """
+    """What a picture is sought for: output `number` of the network, with a sign, or the mean of channel `number` of a
+    layer."""
 
     name: str
     number: int
     layer: Layer | None = None
     sign: float = 1.0
-    aim: str = "mean"
-    below: Layer | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Way:
 
 
 WAYS = {
-    "fourier": Way("fourier", 96, 0.05, shift=0.04, turn=5, zoom=(0.9, 1.1)),
+    "fourier": Way("fourier", 96, 0.05, shift=0.04, turn=5, zoom=(0.9, 1.1), detail=5 / 7),
     "blank": Way("blank", 64, 1.0),
     "noise": Way("noise", 96, 2.0, shift=0.04, blur=0.5),
 }
@@ -82,14 +78,15 @@ OF_CLASSES = {
 BLUR_EVERY = 4
 COARSE = 0.9
 FEWEST = 96  # pixels of the side of what is shown coarsely: below it a thing is no more to be seen
-LEAK = 0.1  # how much of what an activation holds back is climbed beside what it lets through
+LEAK = 0.1  # how much of what an activation holds back below is climbed beside what it lets through
 
 
 @dataclass(frozen=True)
 class Climb:
     """How far an ascent has come: after `step` steps pixels (N, 3, s, s), 0 to 255, and scores (N,).
 
-    On the way the scores are of the picture as it was just shown; at the end of the whole, in whole grey levels.
+    On the way the scores are of the picture as it was just shown; at the end of the whole, in whole grey levels, and
+    both have come back to the processor.
     """
 
     step: int
@@ -135,45 +132,49 @@ def ascend(eye: Eye, wanted: Sequence[Wanted], side: int, way: Way, seed: int = 
     with torch.no_grad():
         pixels = make(numbers, side).round().clamp(0, 255)
         scores = scored(eye, pixels, wanted)
-    yield Climb(way.steps, pixels, scores)
+    yield Climb(way.steps, pixels.cpu(), scores.cpu())
 
 
 def scored(eye: Eye, pixels: Tensor, wanted: Sequence[Wanted], leak: float = 0.0) -> Tensor:
     """Return what each picture reaches of what is wanted of it, (N,). Layers above the one asked for do not run.
 
-    leak: the share of what the layer below held under zero that is added, to climb by.
+    leak: to climb by, the share of what an activation holds back below that is added. What it holds back above, as a
+    ReLU6 does, is added whole: on its flat sides it has no gradient of its own.
     """
-    numbers = torch.tensor([one.number for one in wanted])
-    rows = torch.arange(len(wanted))
+    numbers = torch.tensor([one.number for one in wanted], device=pixels.device)
+    rows = torch.arange(len(wanted), device=pixels.device)
     layer = wanted[0].layer
     if layer is None:
-        signs = torch.tensor([one.sign for one in wanted], dtype=pixels.dtype)
+        signs = torch.tensor([one.sign for one in wanted], dtype=pixels.dtype, device=pixels.device)
         outputs: Tensor = eye(pixels)
         return outputs[rows, numbers] * signs
-    below = wanted[0].below if leak else None
-    with tapped(eye, below) if below else nullcontext() as tap:
-        value = value_of(eye, pixels, layer)
-    if tap is not None:
-        value = value + leak * tap.value.clamp_max(0)
-    if value.ndim == 2:
-        return value[rows, numbers]
-    maps = as_map(value)[rows, numbers]
-    middle = maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
-    means = maps.mean((1, 2))
-    return torch.where(torch.tensor([one.aim == "centre" for one in wanted]), middle, means)
+    value, taken = value_of(eye, pixels, layer)
+    if leak and taken is not None:
+        value = value + torch.where(taken > value, 1.0, leak) * (taken - value)
+    return as_map(value)[rows, numbers].mean((1, 2))
 
 
-def value_of(eye: Eye, pixels: Tensor, layer: Layer) -> Tensor:
-    """Return what a layer gives, with a gradient where one is recorded; the network is left there."""
+def value_of(eye: Eye, pixels: Tensor, layer: Layer) -> tuple[Tensor, Tensor | None]:
+    """Return what a layer gives, with a gradient where one is recorded, and, of an activation, what it was given; the
+    network is left there."""
     found: list[Tensor] = []
+    taken: list[Tensor] = []
+
+    def take(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        taken[:] = [one.clone() for one in given[:1]]  # before an activation in place writes over it
 
     def leave(value: Tensor) -> Tensor:
         found.append(value)
         raise _Reached
 
-    with tapped(eye, layer, leave), suppress(_Reached):
+    with ExitStack() as stack:
+        if layer.is_activation:
+            part = eye.network.get_submodule(layer.name.partition("#")[0])
+            stack.callback(part.register_forward_pre_hook(take).remove)
+        stack.enter_context(tapped(eye, layer, leave))
+        stack.enter_context(suppress(_Reached))
         eye(pixels)
-    return found[0]
+    return found[0], taken[0] if taken else None
 
 
 class _Reached(Exception):
@@ -184,10 +185,11 @@ def _start(
     eye: Eye, wanted: Sequence[Wanted], side: int, way: Way, seed: int, make: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
     """Return the numbers to start from. A filter that is silent there would stay so: it is given a louder start."""
+    device = device_of(eye)
     if way.start == "blank":
-        return torch.full((len(wanted), 3, side, side), GREY)
-    numbers = torch.stack([_drawn(one, side, way, seed, LOUDNESS[0]) for one in wanted])
-    for loudness in LOUDNESS[1:]:
+        return torch.full((len(wanted), 3, side, side), GREY, device=device)
+    numbers = torch.stack([_drawn(one, side, way, seed, LOUDNESS[0]) for one in wanted]).to(device)
+    for loudness in LOUDNESS[1:] if wanted[0].layer else ():
         at = numbers.clone().requires_grad_()
         (slope,) = torch.autograd.grad(scored(eye, make(at, side), wanted, LEAK).sum(), at)
         silent = [place for place, one in enumerate(slope) if not one.any()]
@@ -218,7 +220,7 @@ def _detail(eye: Eye, side: int, way: Way, wanted: Sequence[Wanted]) -> int:
         return side
     try:
         with torch.no_grad():
-            scored(eye, torch.full((1, 3, smaller, smaller), GREY), wanted[:1])
+            scored(eye, torch.full((1, 3, smaller, smaller), GREY, device=device_of(eye)), wanted[:1])
     except Exception:  # a network may want its own size, for whatever reason of its own
         return side
     return smaller
@@ -234,11 +236,12 @@ def _shown(pixels: Tensor, detail: int, way: Way, seed: int, step: int) -> Tenso
     room = max(0.0, 1 - zoom)  # the part that is shown may lie anywhere
     right, down = room * random.uniform(-1, 1, 2) + 2 * way.shift * random.uniform(-1, 1, 2)
     turned = zoom * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    matrix = torch.tensor([[*turned[0], right], [*turned[1], down]], dtype=pixels.dtype)
+    matrix = torch.tensor([[*turned[0], right], [*turned[1], down]], dtype=pixels.dtype, device=pixels.device)
     grid = functional.affine_grid(
         matrix.expand(len(pixels), 2, 3), [len(pixels), 3, detail, detail], align_corners=False
     )
-    return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+    shown = functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+    return shown.contiguous(memory_format=torch.channels_last)  # as convolutions are fastest
 
 
 def _blurred(pixels: Tensor, deviation: float) -> Tensor:
@@ -246,7 +249,7 @@ def _blurred(pixels: Tensor, deviation: float) -> Tensor:
     if not deviation:
         return pixels
     reach = math.ceil(3 * deviation)
-    weights = torch.exp(-((torch.arange(-reach, reach + 1.0) / deviation) ** 2) / 2)
+    weights = torch.exp(-((torch.arange(-reach, reach + 1.0, device=pixels.device) / deviation) ** 2) / 2)
     weights = (weights / weights.sum()).to(pixels.dtype)
     padded = functional.pad(pixels, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
     rows = functional.conv2d(padded, weights.view(1, 1, 1, -1))

@@ -1,28 +1,32 @@
-"""What a network knows of a picture just before it decides: the layer before the scores."""
+"""What a network knows of a picture just before it decides: what its last layer with weights is given."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from lensmith.seeing.eye import Eye
-from lensmith.seeing.layers import Layer, as_map, layers_of, map_shape, tapped
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def before_scores(eye: Eye, side: int) -> Layer:
-    """Return the last layer that gives something else than the scores, or maps of them; the first where none does."""
-    there = layers_of(eye, side)
-    with torch.no_grad():
-        outputs = eye(torch.zeros(1, 3, side, side)).shape[1]
-    return next((layer for layer in reversed(there) if outputs not in layer.shape), there[0])
+def before_scores(eye: Eye, squares: np.ndarray) -> np.ndarray:
+    """Return (n, F) float32 of pictures (n, s, s, 3) uint8: what the last convolution or dense layer to run is given,
+    averaged over its places; the scores themselves where no such layer runs."""
+    given: list[Tensor] = []
 
+    def keep(part: nn.Module, taken: tuple[Tensor, ...]) -> None:
+        if taken and taken[0].ndim > 1 and len(taken[0]) == len(squares):
+            given[:] = [taken[0].movedim(1, -1) if isinstance(part, CONVOLUTIONS) else taken[0]]  # features last
 
-def features_of(eye: Eye, squares: np.ndarray, layer: Layer) -> np.ndarray:
-    """Return (n, F) float32 of pictures (n, s, s, 3) uint8: what the layer gives, a map averaged over its places."""
-    with torch.no_grad(), tapped(eye, layer) as tap:
-        eye(eye.pixels(squares))
-    value = tap.value
-    if map_shape(layer.shape) is not None:
-        value = as_map(value).mean((2, 3))
-    found: np.ndarray = value.flatten(1).float().cpu().numpy()
+    with torch.no_grad(), ExitStack() as hooks:
+        for part in eye.network.modules():
+            if isinstance(part, (nn.Linear, *CONVOLUTIONS)):
+                hooks.callback(part.register_forward_pre_hook(keep).remove)
+        scores = eye(eye.pixels(squares))
+    (features,) = given or [scores]
+    found: np.ndarray = features[:, None].flatten(1, -2).mean(1).float().cpu().numpy()
     return found

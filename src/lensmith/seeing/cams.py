@@ -24,8 +24,9 @@ def drawn_layer(eye: nn.Module, pixels: Tensor, name: str | None = None) -> Laye
     """Return the layer whose map is drawn: the one named, or the last map before any pooling that the outputs hang on.
 
     In a vision transformer only the class's token counts after the last attention, so that the places of later maps
-    say nothing; there it is what enters that attention. Only the shape of `pixels` is used. Raises UsageError for a
-    layer that is not there or gives no map, and for a network without any.
+    say nothing; there it is what enters that attention. Maps that are made and left out (auxiliary branches) are passed
+    over likewise. Only the shape of `pixels` is used. Raises UsageError for a layer that is not there, gives no map or
+    is left out of the outputs, and for a network without any map.
     """
     noise = generator(0, "layer").uniform(0, 255, (1, *pixels.shape[1:]))
     pixels = torch.from_numpy(noise).to(pixels)
@@ -37,14 +38,21 @@ def drawn_layer(eye: nn.Module, pixels: Tensor, name: str | None = None) -> Laye
             raise UsageError(
                 f"layer is {name!r}, which gives {layer.shape} numbers and no map. The last map is that of {last.name}."
             )
+        if not _leads_on(eye, pixels, layer):
+            raise UsageError(
+                f"layer is {name!r}, which the network runs and then leaves out: no way leads from it to the answer. "
+                f"The last map that counts is that of {drawn_layer(eye, pixels).name}."
+            )
         return layer
-    finer = [layer for layer in there if layer.is_map and "Pool" not in layer.kind]
-    last = finer[-1] if finer else last
-    alike = [layer for layer in finer if layer.shape == last.shape]
-    for layer in reversed(alike):
-        if _upper(eye, pixels, lambda outputs: outputs.flatten(1).square().sum(1), layer)[1].any():
-            return layer
-    return last
+    finer = [layer for layer in there if layer.is_map and "Pool" not in layer.kind] or [last]
+    left = finer
+    while left:
+        shape = left[-1].shape
+        for layer in reversed([layer for layer in left if layer.shape == shape]):
+            if _upper(eye, pixels, _size, layer)[1].any():
+                return layer
+        left = [layer for layer in left if layer.shape != shape]  # all of them are left out: an auxiliary branch
+    return finer[-1]
 
 
 def grad_cam(eye: nn.Module, pixels: Tensor, score: Score, layer: Layer, rule: str = "plain") -> Tensor:
@@ -80,6 +88,19 @@ def cam(eye: nn.Module, pixels: Tensor, score: Score, layer: Layer) -> Tensor:
             f"of {layer.name}. What remains: grad-cam, which is the same where both can be had, and needs no such end."
         )
     return (weights * slopes[0, 0].numel() * maps).sum(1)
+
+
+def _size(outputs: Tensor) -> Tensor:
+    """Return one number a picture that hangs on every output."""
+    return outputs.flatten(1).square().sum(1)
+
+
+@torch.enable_grad()
+def _leads_on(eye: nn.Module, pixels: Tensor, layer: Layer) -> bool:
+    """Return whether the outputs are made from what a layer gives."""
+    with tapped(eye, layer, _leaf) as tap:
+        total = eye(pixels).sum()
+    return total.requires_grad and torch.autograd.grad(total, tap.value, allow_unused=True)[0] is not None
 
 
 @torch.enable_grad()

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from lensmith.seeing.attribution import reconstruct
 from lensmith.seeing.eye import Eye
-from lensmith.seeing.gradients import activations, gradient
 from lensmith.seeing.layers import Layer, as_map, tapped
 from lensmith.zoo.chain import weightless
 from lensmith.zoo.follow import Follower
@@ -82,7 +81,7 @@ def peaks(eye: Eye, batches: Iterable[np.ndarray], wanted: Mapping[Layer, Sequen
             taps = {layer: stack.enter_context(tapped(eye, layer)) for layer in wanted}
             eye(eye.pixels(batch))
             for layer, tap in taps.items():
-                rows[layer].append(_highest(_as_maps(tap.value)[:, list(wanted[layer])]))
+                rows[layer].append(_highest(as_map(tap.value)[:, list(wanted[layer])]))
     found = {}
     for layer, channels in wanted.items():
         empty = [np.zeros((0, len(channels)), np.float32), np.zeros((0, len(channels), 2), np.int64)]
@@ -108,25 +107,13 @@ def field_of(eye: Eye, side: int, layer: Layer) -> Field:
 def patterns(eye: Eye, squares: np.ndarray, layer: Layer, channel: int) -> np.ndarray:
     """Return what in each picture (n, s, s, 3) excited its strongest unit of a channel, sent back through the layers
     below as in a deconvnet: (n, s, s, 3) float32, zero where the unit did not look."""
-    if not layer.is_map and len(layer.shape) == 1:
-        at = eye.pixels(squares).requires_grad_()
-        with tapped(eye, layer) as tap:
-            eye(at.clone())
-        unit = tap.value[:, channel]
-        traces = gradient(unit, at, "rectified" if activations(unit) else "plain")
-    else:
-        traces = reconstruct(eye, eye.pixels(squares), layer, channel)
+    traces = reconstruct(eye, eye.pixels(squares), layer, channel)
     found: np.ndarray = traces.permute(0, 2, 3, 1).cpu().numpy()
     return found
 
 
 def _sees_all(sight: Sight) -> bool:
     return sight.whole or sight.dim is None or not sight.alone
-
-
-def _as_maps(value: Tensor) -> Tensor:
-    """Return what a layer gave as maps (N, C, h, w); a vector is a map of a single place."""
-    return value[:, :, None, None] if value.ndim == 2 else as_map(value)
 
 
 def _highest(maps: Tensor) -> tuple[np.ndarray, ...]:

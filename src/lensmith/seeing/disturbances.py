@@ -25,6 +25,9 @@ Apply = Callable[[np.ndarray, int, float, Sequence[int | str]], np.ndarray]
 """(wide picture (w, w, 3) uint8, side s of the square in its middle, amount, place of its randomness) -> (s, s, 3)."""
 
 REFERENCE = 224.0  # the side that the amounts in pixels are for
+# Blurs of small squares, in pixels: below half a pixel a Gaussian hardly reaches the next one, so it is no blur.
+# Those of CIFAR-10-C, for squares of 32, are 0.4 to 1.
+LEAST_BLURS = (0.5, 0.75, 1, 1.5, 2)
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,13 @@ class Disturbance:
     apply: Apply
 
     def levels(self, side: int) -> tuple[float, ...]:
-        """Return the usual amounts for a square of `side` pixels: a blur takes the same share of every picture."""
+        """Return the usual amounts for a square of `side` pixels: those in pixels are the same share of every picture,
+        but no shift is less than a pixel, and no blur so small that it is none."""
         if self.unit != "pixels":
             return self.usual
         shares = [amount * side / REFERENCE for amount in self.usual]
         if self.apply is not _shifted:
-            return tuple(float(f"{share:.2g}") for share in shares)
+            return tuple(float(f"{max(pair):.2g}") for pair in zip(shares, LEAST_BLURS, strict=True))
         found: list[float] = []
         for share in shares:
             found.append(float(max(round(share), found[-1] + 1 if found else 1)))
@@ -60,7 +64,8 @@ class Disturbance:
 
     def words(self, amount: float) -> str:
         """Return what was done, in words: "a blur of 2 pixels"."""
-        return self.said.format(f"{amount:g}")
+        said = self.said.replace(self.unit, self.unit.removesuffix("s")) if amount == 1 else self.said
+        return said.format(f"{amount:g}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lensmith.files import finite
+
 
 @dataclass(frozen=True)
 class Grade:
@@ -63,26 +65,34 @@ class Explanation:
     grade: Grade | None = None
 
     @property
+    def fine(self) -> bool:
+        """Whether the map is of single pixels: it is made of gradients at the picture."""
+        return self.colours is not None
+
+    @property
     def empty(self) -> bool:
         """Whether the map says nothing: all zero, constant, or not finite."""
         return not np.isfinite(self.map).all() or float(np.ptp(self.map)) == 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON-ready form, without the arrays."""
-        grade = self.grade
-        return {
-            "path": self.path,
-            "target": self.target,
-            "output": self.output,
-            "score": round(self.score, 6),
-            "probability": None if self.probability is None else round(self.probability, 6),
-            "method": self.method,
-            "rule": self.rule,
-            "layer": self.layer,
-            "unit": self.unit,
-            "how": self.how,
-            "highest": float(np.nanmax(self.map)),
-            "lowest": float(np.nanmin(self.map)),
-            "seconds": round(self.seconds, 4),
-            "grade": None if grade is None else {"passed": grade.passed, **vars(grade)},
-        }
+        """Return the JSON-ready form, without the arrays; None for numbers that are not finite."""
+        grade, values = self.grade, self.map[np.isfinite(self.map)]
+        said: dict[str, Any] = finite(
+            {
+                "path": self.path,
+                "target": self.target,
+                "output": self.output,
+                "score": round(self.score, 6),
+                "probability": None if self.probability is None else round(self.probability, 6),
+                "method": self.method,
+                "rule": self.rule,
+                "layer": self.layer,
+                "unit": self.unit,
+                "how": self.how,
+                "highest": float(values.max()) if values.size else None,
+                "lowest": float(values.min()) if values.size else None,
+                "seconds": round(self.seconds, 4),
+                "grade": None if grade is None else {"passed": grade.passed, **vars(grade)},
+            }
+        )
+        return said

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lensmith.engines.interface import batches
+from lensmith.zoo.chain import device_of
 
 ENDS = ("softmax", "log_softmax", "sigmoid", "sigmoid_", "logsigmoid")
 BATCH = 32
@@ -45,11 +46,6 @@ class Eye(nn.Module):
     def says(self, squares: Iterable[np.ndarray]) -> np.ndarray:
         """Return the scores (n, outputs) float32 of squares (s, s, 3) uint8, in torch itself."""
         return asking(self)(squares)
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Return where a network runs."""
-    return next((each.device for each in (*network.parameters(), *network.buffers())), torch.device("cpu"))
 
 
 def pixels_of(squares: np.ndarray) -> Tensor:

@@ -40,7 +40,7 @@ def waves(side: int) -> Tensor:
 
 def picture_of(numbers: Tensor, side: int) -> Tensor:
     """Return the pictures (N, 3, side, side), 0 to 255, of numbers (N, 3, side, side // 2 + 1, 2); all zero is grey."""
-    spectrum = torch.view_as_complex((numbers * waves(side)[..., None]).contiguous())
+    spectrum = torch.view_as_complex((numbers * waves(side).to(numbers.device)[..., None]).contiguous())
     plain = torch.fft.irfft2(spectrum, s=(side, side), norm="ortho")
-    mixed = torch.einsum("ij,njhw->nihw", torch.tensor(COLOURS), plain)
+    mixed = torch.einsum("ij,njhw->nihw", torch.tensor(COLOURS, device=plain.device), plain)
     return 255 * torch.sigmoid(CONTRAST * mixed)

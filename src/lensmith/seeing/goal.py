@@ -56,7 +56,7 @@ def odds(outputs: Tensor, place: Tensor) -> Tensor:
 
     chosen = torch.nn.functional.one_hot(place, outputs.shape[1]).bool()
     others = outputs.masked_fill(chosen, float("-inf"))
-    return outputs[chosen] - others.logsumexp(1)
+    return outputs.gather(1, place[:, None])[:, 0] - others.logsumexp(1)
 
 
 def goal_of(subject: Subject, scores: np.ndarray, to: str | None) -> Goal:

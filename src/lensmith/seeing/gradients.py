@@ -36,8 +36,9 @@ ALIKE = {
 }
 
 
-def gradient(scores: Tensor, at: Tensor, rule: str = "plain", *, keep_graph: bool = False) -> Tensor:
-    """Return the gradient of the sum of `scores` (N,) at a tensor they were made from, in its shape.
+def gradient(scores: Tensor, at: Tensor, rule: str = "plain") -> Tensor:
+    """Return the gradient of the sum of `scores` (N,) at a tensor, in its shape; zeros where no way leads from there to
+    the scores.
 
     Pictures do not touch each other in a network held in evaluation mode, so each gets the gradient of its own score.
     Raises UsageError for an unknown rule, or where a rule finds no ReLU (or anything alike) to change.
@@ -46,7 +47,9 @@ def gradient(scores: Tensor, at: Tensor, rule: str = "plain", *, keep_graph: boo
         raise UsageError(f"rule is {rule!r}; must be {', '.join(get_args(Rule))}.{nearest(rule, get_args(Rule))}")
     if rule != "plain" and not _changed(scores, rule):
         raise UsageError(f"rule is {rule!r}, but the network has no ReLU whose gradient it could change. Try plain.")
-    (found,) = torch.autograd.grad(scores.sum(), at, retain_graph=keep_graph)
+    if not scores.requires_grad:
+        return torch.zeros_like(at)
+    (found,) = torch.autograd.grad(scores.sum(), at, allow_unused=True, materialize_grads=True)
     return found
 
 

@@ -19,6 +19,7 @@ from lensmith.reproduce import generator
 from lensmith.seeing.explanation import Explanation, Grade
 from lensmith.seeing.fills import filled
 from lensmith.seeing.methods import probabilities_of
+from lensmith.seeing.smooth import smoothed
 from lensmith.seeing.subject import Subject, Target
 
 CELLS = 14  # along a side: what is taken away at once is a cell of the picture
@@ -106,7 +107,7 @@ def trial(subject: Subject, square: np.ndarray, target: Target, seed: int = 0) -
 
 def random_map(seed: int, number: int) -> np.ndarray:
     """Return a smooth random map (CELLS, CELLS)."""
-    return _smooth(generator(seed, "grading", number).standard_normal((CELLS, CELLS)), GRAIN)
+    return smoothed(generator(seed, "grading", number).standard_normal((CELLS, CELLS)), GRAIN)
 
 
 def curves(begun: Trial, maps: Sequence[np.ndarray], steps: int = STEPS) -> np.ndarray:
@@ -258,7 +259,7 @@ def _order(values: np.ndarray, side: int) -> np.ndarray:
     """Return (side, side, 1): the place of each pixel's cell in the order of the map, 0 for the highest."""
     cells = np.asarray(Image.fromarray(values.astype(np.float32)).resize((CELLS, CELLS), Image.Resampling.BILINEAR))
     places = np.empty(CELLS * CELLS, np.intp)
-    places[np.argsort(-_smooth(cells, READ).ravel(), kind="stable")] = np.arange(CELLS * CELLS)
+    places[np.argsort(-smoothed(cells, READ).ravel(), kind="stable")] = np.arange(CELLS * CELLS)
     at = np.arange(side) * CELLS // side
     found: np.ndarray = places.reshape(CELLS, CELLS)[at][:, at][..., None]
     return found
@@ -272,15 +273,6 @@ def _mixed(square: np.ndarray, random: np.random.Generator) -> np.ndarray:
     for place, piece in enumerate(order.tolist()):
         (down, right), (above, left) = ((at // count * part, at % count * part) for at in (place, piece))
         found[down : down + part, right : right + part] = square[above : above + part, left : left + part]
-    return found
-
-
-def _smooth(values: np.ndarray, grain: float) -> np.ndarray:
-    """Return values (n, n) smoothed by a Gaussian of so many cells, the border taking from inside alone."""
-    at = np.arange(len(values))
-    weights = np.exp(-((at[:, None] - at) ** 2) / (2 * grain**2))
-    weights /= weights.sum(1, keepdims=True)
-    found: np.ndarray = weights @ values @ weights.T
     return found
 
 

@@ -14,6 +14,21 @@ from torch import Tensor, nn
 from lensmith.errors import UsageError, nearest
 from lensmith.seeing.eye import Eye
 
+HOLDING_BACK = (
+    "relu",
+    "hard",
+    "leaky",
+    "elu",
+    "celu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "prelu",
+    "rrelu",
+    "softplus",
+)  # how names of their classes begin
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -28,6 +43,16 @@ class Layer:
     def is_map(self) -> bool:
         """Whether it gives a map of more than one place."""
         return map_shape(self.shape) is not None
+
+    @property
+    def channels(self) -> int:
+        """How many channels it has."""
+        return self.shape[0] if len(self.shape) == 3 and not _channels_last(self.shape) else self.shape[-1]
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether it is a module that holds back what is small or below zero."""
+        return self.kind.lower().startswith(HOLDING_BACK)
 
 
 @dataclass
@@ -144,7 +169,10 @@ SPARE = 5  # tokens for the class and registers, before those of the picture
 
 
 def as_map(value: Tensor) -> Tensor:
-    """Return what a layer gave as (N, C, h, w): (N, h, w, C) turned, tokens (N, T, C) laid out."""
+    """Return what a layer gave as (N, C, h, w): (N, h, w, C) turned, tokens (N, T, C) laid out, a row of numbers
+    (N, F) as maps of a single place."""
+    if value.ndim == 2:
+        return value[:, :, None, None]
     if value.ndim == 4:
         return value.permute(0, 3, 1, 2) if _channels_last(tuple(value.shape[1:])) else value
     sides = map_shape(tuple(value.shape[1:]))

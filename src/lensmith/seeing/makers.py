@@ -15,12 +15,13 @@ from lensmith.reproduce import generator
 from lensmith.seeing.attribution import integrated, saliency, smoothgrad
 from lensmith.seeing.cams import cam, drawn_layer, grad_cam, guided_grad_cam, relus_above
 from lensmith.seeing.explanation import Explanation
-from lensmith.seeing.eye import Eye, device_of
+from lensmith.seeing.eye import Eye
 from lensmith.seeing.fills import FILLS, filled
 from lensmith.seeing.gradients import Score, of_output
 from lensmith.seeing.layers import Layer
 from lensmith.seeing.methods import Method, Settings, probabilities_of
 from lensmith.seeing.subject import Subject, Target
+from lensmith.zoo.chain import device_of
 
 PIXELS = 8 * 224 * 224  # of a batch: what a network made of it is kept for the way back
 STRONGEST = "the strongest of the three colours"
@@ -89,7 +90,7 @@ def differentiated(
         heard = Heard(of_output([target.output for target in targets], [target.sign for target in targets]))
         made = MAKERS[method.name](Asked(eye, squares, eye.pixels(squares), targets, heard, layer, settings))
         outputs = heard.outputs.float().cpu().numpy()
-        probabilities = probabilities_of(subject, outputs, targets)
+        probabilities = probabilities_of(subject, subject.says(squares), targets)  # as every verb tells them
         seconds = (time.perf_counter() - start) / len(batch)
         for place, (square, path, target) in enumerate(batch):
             yield Explanation(

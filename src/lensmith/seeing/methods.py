@@ -9,6 +9,7 @@ import numpy as np
 
 from lensmith.errors import UsageError, nearest
 from lensmith.seeing.explanation import Explanation
+from lensmith.seeing.fills import require_fill
 from lensmith.seeing.subject import Subject, Target
 
 
@@ -104,7 +105,7 @@ METHODS = {method.name: method for method in _METHODS}
 """Every method, in the order in which they are offered."""
 
 
-def targets_of(subject: Subject, squares: Iterable[np.ndarray], wanted: str | None = None) -> list[Target]:
+def targets_of(subject: Subject, squares: Iterable[np.ndarray], wanted: str | int | None = None) -> list[Target]:
     """Return what to explain of each picture: the class `wanted`, or what the network answered.
 
     Raises UsageError for a class that is not there, with the near ones.
@@ -149,12 +150,18 @@ def checked(method: str, settings: Settings) -> Method:
         raise UsageError(f"rule is {settings.rule!r}, but {method} takes none; {', '.join(ruled)} do. Leave it out.")
     if settings.layer is not None and not found.needs_map:
         raise UsageError(f"layer is {settings.layer!r}, but {method} draws none; {', '.join(mapped)} do. Leave it out.")
+    require_values(settings)
+    return found
+
+
+def require_values(settings: Settings) -> None:
+    """Raise UsageError for a fill that is not there, and for numbers out of their range, whatever the method."""
+    require_fill(settings.fill)
     for name in ("steps", "samples"):
         if getattr(settings, name) < 1:
             raise UsageError(f"{name} is {getattr(settings, name)}; must be 1 or more.")
     if not 0 <= settings.noise <= 1:
         raise UsageError(f"noise is {settings.noise}; must be between 0 and 1, a share of the picture's range.")
-    return found
 
 
 def probabilities_of(subject: Subject, outputs: np.ndarray, targets: Sequence[Target]) -> list[float | None]:

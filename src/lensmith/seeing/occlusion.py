@@ -55,10 +55,10 @@ def sizes(side: int, window: int | None, stride: int | None) -> tuple[int, int]:
     Raises UsageError for a window larger than the picture, and for a stride that leaves pixels out.
     """
     window = max(1, round(side / PART)) if window is None else window
-    if not 1 <= window <= side:
+    if not 1 <= window <= side or window != int(window):
         raise UsageError(f"window is {window}; must be 1 to {side}, the side of the picture. Try {round(side / PART)}.")
     stride = max(1, window // 2) if stride is None else stride
-    if not 1 <= stride <= window:
+    if not 1 <= stride <= window or stride != int(stride):
         raise UsageError(
             f"stride is {stride}; must be 1 to {window}, the window, or pixels are left out. Try {max(1, window // 2)}."
         )

@@ -5,27 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-DIM = 0.45  # brightness that is left where the network did not look
-CONTOUR_LEVEL, CONTOUR_COLOUR = 0.5, (255, 176, 0)
+from lensmith.seeing.explanation import Explanation
+from lensmith.seeing.smooth import smoothed
 
-
-def spotlight(picture: Image.Image, heat: np.ndarray) -> Image.Image | None:
-    """Return the RGB picture lit where `heat` (h, w) >= 0 is high, grey and dark elsewhere; None for an empty map.
-
-    Light in place of a colour scale: the picture's own colours stay, and it reads the same for the colour-blind.
-    A line runs where the map passes half of its maximum.
-    """
-    highest = float(heat.max()) if np.isfinite(heat).all() else 0.0
-    if highest <= 0:
-        return None
-    smooth = Image.fromarray((heat / highest).astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
-    # The root lifts the middle of the map, which the eye would otherwise lose in the dark.
-    share = np.sqrt(np.clip(np.asarray(smooth), 0, 1))[..., None]
-    colour = np.asarray(picture, np.float32)
-    grey = colour.mean(2, keepdims=True) * DIM
-    lit = grey + (colour - grey) * share
-    lit[_contour(share[..., 0] ** 2 >= CONTOUR_LEVEL)] = CONTOUR_COLOUR
-    return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+CONTOUR_LEVEL = 0.5
 
 
 def _contour(inside: np.ndarray) -> np.ndarray:
@@ -47,12 +30,19 @@ GREY = 0.6  # brightness of the picture under the colours
 STRONGEST = 0.74  # of the colour where the map is highest; the rest is the picture
 EXCEEDING = 0.005  # share of the pixels of a fine map that may be off the scale: a few spikes would hide the rest
 SMALL = 64  # maps with fewer places along a side are drawn smoothly
+GRAIN = 0.008  # of the side: the deviation of the Gaussian, two pixels of 224
 
 
-def painted(picture: Image.Image, values: np.ndarray, scale: float) -> Image.Image:
+def softened(found: Explanation) -> np.ndarray:
+    """Return the map of an explanation as it is drawn: one of single pixels through a Gaussian, since the eye sees
+    nothing in specks, and pixels side by side that speak for and against cancel out."""
+    return smoothed(found.map, max(found.map.shape) * GRAIN) if found.fine else found.map
+
+
+def painted(picture: Image.Image, values: np.ndarray, scale: float, *, outlined: bool = True) -> Image.Image:
     """Return the RGB picture in grey with a map (h, w) laid over it: FOR above zero, AGAINST below, full at `scale`.
 
-    Where the map is weak the picture shows through. A line runs round what is above half of the scale.
+    Where the map is weak the picture shows through. outlined: a line runs round what is above half of the scale.
     """
     strength = _sized(values, picture.size) / scale if scale > 0 else np.zeros(picture.size[::-1])
     share = np.clip(np.abs(strength), 0, 1)[..., None]
@@ -61,7 +51,7 @@ def painted(picture: Image.Image, values: np.ndarray, scale: float) -> Image.Ima
     # The picture's own light and dark are kept inside the colour too.
     colour = colours(strength) * (0.7 + 0.3 * grey / (255 * GREY))
     laid = grey * (1 - alpha) + colour * alpha
-    if max(values.shape) < SMALL:
+    if outlined:
         laid[_contour(strength >= CONTOUR_LEVEL)] = (255, 255, 255)
     return Image.fromarray(np.clip(laid, 0, 255).astype(np.uint8))
 
@@ -84,8 +74,9 @@ def colours(strength: np.ndarray) -> np.ndarray:
 def _sized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a map at another size (width, height): few places smoothly, many as the mean of those that meet."""
     kernel = Image.Resampling.BICUBIC if max(values.shape) < SMALL else Image.Resampling.BOX
-    found: np.ndarray = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, kernel), np.float32)
-    return found
+    found = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, kernel), np.float32)
+    within: np.ndarray = np.clip(found, values.min(), values.max())  # a smooth curve goes beyond its points
+    return within
 
 
 CROWD = -1  # in the place of a class: all that are too rare to have a colour

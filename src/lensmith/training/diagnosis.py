@@ -69,7 +69,8 @@ def diagnose(
         *_silent(dead or {}),
         *_at_rest(series),
     ]
-    said = [*causes, *_fitting(series, best, view, explained=bool(causes))]
+    stopped = series[-1].number < epochs
+    said = [*causes, *_fitting(series, best, view, explained=bool(causes), stopped=stopped)]
     if kept == epochs:
         said.append("The last epoch was the best one: it was still getting better. Give it more by --epochs.")
     return said or ["Training went well: training and validation stay close together, and it stopped in time."]
@@ -105,8 +106,9 @@ class _View:
         return f"{value:.0%} right" if self.metric == "accuracy" else f"an F1 of {value:.2f}"
 
 
-def _fitting(series: Sequence[Point], best: Point, view: _View, *, explained: bool) -> list[str]:
-    """Under-fitting, over-fitting, and the loss parting from the metric; explained: the cause has been said."""
+def _fitting(series: Sequence[Point], best: Point, view: _View, *, explained: bool, stopped: bool) -> list[str]:
+    """Under-fitting, over-fitting, and the loss parting from the metric; explained: the cause has been said; stopped:
+    it ended before its time, since it had stopped getting better."""
     said, last = [], series[-1]
     gap = view.share(best.train_metric) - view.share(best.validation_metric)
     if not view.learned(best.train_metric) and gap < view.gap:
@@ -117,7 +119,10 @@ def _fitting(series: Sequence[Point], best: Point, view: _View, *, explained: bo
             else f"on the pictures it learned from it reaches only {view.words(best.train_metric)}{beside}"
         )
         others = ", larger pictures or another base" if view.pictures else ""
-        advice = f"Let it train longer{',' if others else ', or'} use a larger network{others}."
+        longer = f"Let it train longer{',' if others else ', or'}"
+        if stopped:
+            longer = "It had stopped getting better, so that longer training alone will not help:"
+        advice = f"{longer} use a larger network{others}."
         said.append(f"Under-fitting: {seen}. {'First mend what is said above.' if explained else advice}")
     if gap >= view.gap:
         said.append(

@@ -20,6 +20,7 @@ from lensmith.training.epoch import Epoch
 from lensmith.training.memory import keep_memory
 from lensmith.training.mixing import Mixing, mixed
 from lensmith.training.optimizers import build_optimizer
+from lensmith.training.seeded import seeded
 from lensmith.training.snapshot import restore, snapshot
 from lensmith.training.views import Views
 from lensmith.zoo.heads import Classifier
@@ -88,7 +89,7 @@ class Lessons:
 
 @dataclass(frozen=True)
 class _Pass:
-    """What one pass over the training pictures gave: the sum of losses, logits of every picture seen, and so on."""
+    """What one pass gave: mean loss and metric of the pictures learned from, the last rate, the median gradient."""
 
     loss: float
     metric: float
@@ -177,28 +178,27 @@ def _train_one_epoch(
     seen: list[np.ndarray] = []
     logits: list[np.ndarray] = []
     norms: list[float] = []
-    with torch.random.fork_rng(devices=[]):
-        for step, (chosen, pictures) in enumerate(ahead(lessons.views, number, order, settings.batch_size)):
-            if len(chosen) == 1 and steps > 1 and not settings.hold:
-                continue  # batch normalisation cannot learn from one picture
-            rate = learning_rate((number - 1) * steps + step, settings.epochs * steps, settings.learning_rate)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss, answer, norm = train_one_step(
-                lessons, optimizer, settings, chosen, pictures, (settings.seed, number, step)
-            )
-            if average:
-                average.update()
-            losses += loss * len(chosen)
-            seen.append(chosen)
-            logits.append(answer)
-            norms.append(norm)
-            if not math.isfinite(loss):
-                break
+    for step, (chosen, pictures) in enumerate(ahead(lessons.views, number, order, settings.batch_size)):
+        if len(chosen) == 1 and steps > 1 and not settings.hold:
+            continue  # batch normalisation cannot learn from one picture
+        rate = learning_rate((number - 1) * steps + step, settings.epochs * steps, settings.learning_rate)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss, answer, norm = train_one_step(
+            lessons, optimizer, settings, chosen, pictures, (settings.seed, number, step)
+        )
+        if average:
+            average.update()
+        losses += loss * len(chosen)
+        seen.append(chosen)
+        logits.append(answer)
+        norms.append(norm)
+        if not math.isfinite(loss):
+            break
     mean, deviation = settings.unit
     answers = np.concatenate(logits) * np.float32(deviation) + np.float32(mean)
     metric = lessons.watched(train.targets[np.concatenate(seen)], answers)
-    return _Pass(losses / len(order), metric, rate, float(np.median(norms)))
+    return _Pass(losses / len(answers), metric, rate, float(np.median(norms)))
 
 
 def train_one_step(
@@ -215,7 +215,6 @@ def train_one_step(
     well, but is no part of the loss that is returned, so that it compares with that of other pictures.
     """
     seed, number, step = place
-    torch.manual_seed(counter(seed, "dropout", number, step))
     images = lessons.prepare(torch.from_numpy(np.ascontiguousarray(pictures)).to(settings.device))
     targets = _targets(lessons.train, chosen, settings)
     weights = lessons.train.weights
@@ -225,7 +224,7 @@ def train_one_step(
         images, targets, counted = _mixed(
             images, soft_targets(targets, settings.loss, outputs), counted, settings, place
         )
-    with _precision(settings):
+    with seeded(counter(seed, "dropout", number, step), settings.device), _precision(settings):
         logits, *others = (answer.float() for answer in lessons.network.every_answer(images))
     measure = criterion(settings.loss)
     loss = measure(logits, targets, counted, settings.label_smoothing)

@@ -130,7 +130,8 @@ def fit_head(
         if views is not None:
             x = _Inputs(Examples(views(number), targets), scale)
         before = [p.copy() for p in parameters]
-        logits, losses, rate = np.empty((len(train), outputs), np.float32), 0.0, settings.learning_rate
+        logits = np.empty((len(train), outputs), np.float32)
+        losses, learned, rate = 0.0, 0, settings.learning_rate
         batches = x.batches(settings.batch_size, generator(settings.seed, "order", number))
         for step, (chosen, features) in enumerate(batches, (number - 1) * steps + 1):
             if views is not None:
@@ -144,6 +145,7 @@ def fit_head(
                 features, targets[chosen], counted, loss, l2, noise
             )
             losses += sum_of_losses
+            learned += len(chosen)
             _adam(parameters, gradients, moments, rate, step)
         dense = stack.folded()
         answers = x_stopping.answers(dense)
@@ -152,7 +154,7 @@ def fit_head(
             stage=settings.stage,
             number=number,
             l2=l2,
-            train_loss=losses / len(train),
+            train_loss=losses / learned,
             validation_loss=float(stopping_losses.sum()) / max(len(stopping), 1),
             train_metric=metric(train.targets, scale.outputs(logits)),
             validation_metric=metric(stopping.targets, scale.outputs(answers)),

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from lensmith.data.clips import Moving
+from lensmith.engines.pytorch import Normalise
 from lensmith.reproduce import counter
 from lensmith.training.augment import augmented
 from lensmith.training.augmentation import Augmentation, parse
@@ -16,7 +16,8 @@ from lensmith.training.colour import colour_components
 from lensmith.training.draws import draws
 from lensmith.training.fit import Lessons, Positions
 from lensmith.training.recipe import Recipe
-from lensmith.zoo.clips import FEATURES, ClipBase, NormaliseClip
+from lensmith.training.seeded import seeded
+from lensmith.zoo.clips import FEATURES, ClipBase
 from lensmith.zoo.heads import Classifier
 from lensmith.zoo.tensors import load_weights
 
@@ -45,8 +46,7 @@ class Clips:
 
 def clip_lessons(recipe: Recipe, course: Course, moving: Moving) -> Lessons:
     """Return a network for clips, with weights drawn by the seed or read from the recipe's file, and its clips."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(recipe.seed, "weights"))
+    with seeded(counter(recipe.seed, "weights")):
         base = ClipBase(recipe.network.rpartition("/")[2])
         network = Classifier(base, FEATURES, course.task.outputs, "mean", recipe.dense, recipe.dropout)
     if recipe.weights:
@@ -55,7 +55,7 @@ def clip_lessons(recipe: Recipe, course: Course, moving: Moving) -> Lessons:
     return Lessons(
         network=network,
         views=Clips(frames, parse(recipe.augment), recipe.seed, course.train),
-        prepare=NormaliseClip(moving.picture.mean, moving.picture.std),
+        prepare=Normalise(moving.picture.mean, moving.picture.std, {}),
         train=Positions(course.targets, course.train),
         stopping=Positions(course.targets, course.stopping),
         watched=course.task.watched,

@@ -71,7 +71,7 @@ USED_BY_SENTENCES = (
 
 def resolve_rows(request: Request, dataset: Dataset) -> Resolved:
     """Return the recipe for rows with no "auto" left. Raises UsageError for what belongs to pictures."""
-    _require_used(request, USED, ("auto", "features"), "the rows of a table are features already")
+    _require_used(request, dataset, USED, ("auto", "features"), "the rows of a table are features already")
     kind = request.preprocess or "standardise"
     if kind not in SCALINGS:
         raise UsageError(
@@ -102,7 +102,7 @@ def resolve_rows(request: Request, dataset: Dataset) -> Resolved:
 
 def resolve_sentences(request: Request, dataset: Dataset) -> Resolved:
     """Return the recipe of a text CNN with no "auto" left. Raises UsageError for what belongs to pictures."""
-    _require_used(request, USED_BY_SENTENCES, ("auto", "scratch"), "nothing here reads sentences already")
+    _require_used(request, dataset, USED_BY_SENTENCES, ("auto", "scratch"), "nothing here reads sentences already")
     name = request.optimizer or "adam"
     reasons = {
         "recipe": "A small network reads the words from scratch: filters of three, four and five words.",
@@ -131,7 +131,7 @@ def resolve_clips(request: Request, dataset: Dataset, store: Store, say: Callabl
     With weights all of it is trained at a small rate (finetune), without them from scratch. Raises UsageError for what
     belongs to pictures, and for a network that sees no time.
     """
-    _require_used(request, USED_BY_CLIPS, ("auto", "scratch", "finetune"), "only these are there for clips")
+    _require_used(request, dataset, USED_BY_CLIPS, ("auto", "scratch", "finetune"), "only these are there for clips")
     name = names.resolve(request.network or CLIP_NETWORK, store.folder)
     if str(name) not in CUTS:
         raise UsageError(f"network is {str(name)!r}, which sees no time; for clips there are {', '.join(CLIPS)}.")
@@ -205,13 +205,14 @@ def _same(request: Request, network: str) -> dict[str, Any]:
     }
 
 
-def _require_used(request: Request, used: Sequence[str], recipes: Sequence[str], why: str) -> None:
+def _require_used(request: Request, dataset: Dataset, used: Sequence[str], recipes: Sequence[str], why: str) -> None:
+    """Raise UsageError for a recipe or an option that has no use for what the data set holds."""
     if request.recipe not in recipes:
         raise UsageError(f"recipe is {request.recipe!r}, but {why}. Leave --recipe out.")
     for field in fields(Request):
         value = getattr(request, field.name)
         if field.name not in used and value != field.default:
             raise UsageError(
-                f"{field.name} is {value!r}, which has no use here: {request.data} holds no pictures. Leave "
+                f"{field.name} is {value!r}, which has no use here: {request.data} holds {dataset.example}s. Leave "
                 f"--{field.name.replace('_', '-')} out."
             )

@@ -306,11 +306,15 @@ def _scratch(request: Request, plan: Plan, pictures: int, reasons: dict[str, str
     if request.batch_size is None:
         reasons["batch_size"] = f"{batch} pictures a step gives this data set enough steps an epoch."
     name = "adamw" if request.optimizer is None else request.optimizer
-    start = kind(name)
+    start, slower = kind(name), plan.contract.slower
+    if slower != 1 and request.learning_rate is None and not request.find_rate:
+        reasons["learning_rate"] = (
+            f"The usual one divided by {slower}: wide layers without normalisation need it small."
+        )
     return {
         "epochs": request.epochs or 30,
         "batch_size": batch,
-        "learning_rate": request.learning_rate or start.learning_rate,
+        "learning_rate": request.learning_rate or start.learning_rate / slower,
         "optimizer": name,
         "weight_decay": start.weight_decay if request.weight_decay is None else request.weight_decay,
         "unfreeze": "all",

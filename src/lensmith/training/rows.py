@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from lensmith.errors import RunError
+from lensmith.training.nameless import NamelessFile
 
 SMALL = 32 * 2**20  # bytes: the features that mobilenet_v2 gives of 6,500 pictures
 GAP = 8  # so many rows are read over rather than left out
@@ -34,14 +32,13 @@ class Matrix(Protocol):
 class Rows:
     """`count` rows of zeros, float32, to be filled one by one; the first one that is set decides how wide they are.
 
-    More than SMALL bytes lie in a nameless file in `folder` that goes when the object does. It is read, not mapped:
-    the system's own cache holds it, and the process nothing. Where the disk has no room, memory has to do.
+    More than SMALL bytes lie in a nameless file in `folder`. Where the disk has no room, memory has to do.
     """
 
     def __init__(self, count: int, folder: Path) -> None:
         self._count, self._folder = count, folder
         self._values = np.zeros((count, 0), np.float32)
-        self._file: IO[bytes] | None = None
+        self._file: NamelessFile | None = None
         self._width = 0
 
     @property
@@ -58,7 +55,7 @@ class Rows:
             self._make_room(len(row))
         if len(row) != self._width:
             raise ValueError(f"row {position} holds {len(row)} numbers; must hold {self._width} as the others do.")
-        if self._file is not None and not self._written(position, row):
+        if self._file is not None and not self._file.write(4 * position * self._width, row.astype(np.float32)):
             self._values, self._file = self[:], None
         if self._file is None:
             self._values[position] = row
@@ -85,30 +82,12 @@ class Rows:
         self._width = width
         if 4 * self._count * width > SMALL:
             with suppress(OSError):
-                file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
-                weakref.finalize(self, file.close)
-                file.truncate(4 * self._count * width)
-                self._file = file
+                self._file = NamelessFile(self._folder, 4 * self._count * width)
         if self._file is None:
             self._values = np.zeros((self._count, width), np.float32)
-
-    def _written(self, position: int, row: np.ndarray) -> bool:
-        """Write a row into the file; return False where the disk is full."""
-        assert self._file is not None
-        try:
-            self._file.seek(4 * position * self._width)
-            return self._file.write(row.astype(np.float32).data) == 4 * self._width
-        except OSError:
-            return False
 
     def _read(self, position: int, rows: np.ndarray) -> np.ndarray:
         """Return (k, width), filled with as many rows from a position on."""
         assert self._file is not None
-        wanted = rows.data.cast("B")
-        self._file.seek(4 * position * self._width)
-        while len(wanted):
-            count = self._file.readinto(wanted)  # type: ignore[attr-defined]
-            if not count:
-                raise RunError(f"a file in {self._folder} is shorter than it was: is its disk failing? Train again.")
-            wanted = wanted[count:]
+        self._file.read(4 * position * self._width, rows)
         return rows

@@ -120,15 +120,13 @@ def finetune_stage(recipe: Recipe, course: Course, kept: Epoch, resume: Weights 
 
 def scratch_stage(recipe: Recipe, course: Course, resume: Weights | None = None) -> Series:
     """Return a series in which a new network is trained, or one with weights that is trained as a whole."""
-    import torch
-
     from lensmith.training.fit import fit
     from lensmith.training.initial import draw_weights
+    from lensmith.training.seeded import seeded
 
     lessons = lessons_of(recipe, course)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(recipe.seed, "init"))
-        if not recipe.weights:
+    if not recipe.weights:
+        with seeded(counter(recipe.seed, "init")):
             draw_weights(lessons.network, recipe.init)
     return [fit(lessons, settings_of(recipe, course, unit_of(course), recipe.recipe), resume)]
 
@@ -270,13 +268,14 @@ def _network(recipe: Recipe, course: Course, upper: nn.Module | None) -> Classif
 
     from lensmith.engines.folding import fold_batch_norm
     from lensmith.training.freezing import freeze, frozen_names
+    from lensmith.training.seeded import seeded
     from lensmith.zoo.heads import Classifier
     from lensmith.zoo.pretrained import load_tensors
     from lensmith.zoo.sides import new_classifier
 
     features, outputs = course.plan.features(recipe.pool), course.task.outputs
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(recipe.seed, "weights"))
+    # A network of the user may draw its weights on the GPU.
+    with seeded(counter(recipe.seed, "weights"), resolve_device(recipe.device)):
         if recipe.recipe == "scratch":
             return new_classifier(
                 recipe.network,

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from torch import Tensor, nn
@@ -23,9 +21,11 @@ from lensmith.training.augment import augmented
 from lensmith.training.augmentation import Augmentation
 from lensmith.training.colour import colour_components
 from lensmith.training.draws import Draws, draws
+from lensmith.training.nameless import NamelessFile
 
 MOST_KEPT = 4 * 2**30  # bytes of activations
 FREE_LEFT = 2**30  # bytes of the disk that are never taken
+LARGEST = np.finfo(np.float16).max  # 65504
 Views = Callable[[int, np.ndarray], np.ndarray]
 
 
@@ -53,7 +53,8 @@ class Augmented:
 class Activations:
     """The map (k, h, w, C) float16 at which a frozen lower part ends, for the views of each epoch.
 
-    The engine runs the lower part. What it said of epoch 0, and of as many epochs after it as `kept`, stays in a
+    The engine runs the lower part; what lies beyond the range of float16 is brought to its ends, since one infinity
+    would end the training. What it said of epoch 0, and of as many epochs after it as `kept`, stays in a
     nameless file in `folder`: every look at the stopping pictures, and the folds of a ladder, which show the same views
     again, have it for nothing. Where the disk has no room it is made anew each time, which changes the time and nothing
     else.
@@ -62,7 +63,7 @@ class Activations:
     def __init__(self, shown: Augmented, engine: Engine, folder: Path, kept: int) -> None:
         self.shown, self.engine, self._folder = shown, engine, folder
         self._there = np.zeros((kept + 1, len(shown.pictures)), bool)
-        self._file: IO[bytes] | None = None
+        self._file: NamelessFile | None = None
         self._shape: tuple[int, ...] = ()
         self._full = False
 
@@ -81,28 +82,30 @@ class Activations:
     def _run(self, epoch: int, positions: np.ndarray) -> np.ndarray:
         maps = [output.maps for output in self.engine.run(self.shown(epoch, positions), maps=True)]
         found = np.concatenate([each for each in maps if each is not None])
-        return np.ascontiguousarray(found.transpose(0, 2, 3, 1), np.float16)
+        return np.ascontiguousarray(found.clip(-LARGEST, LARGEST).transpose(0, 2, 3, 1), np.float16)
 
     def _read(self, epoch: int, place: int) -> np.ndarray:
         assert self._file is not None
-        self._file.seek(self._offset(epoch, place))
-        return np.frombuffer(self._file.read(2 * math.prod(self._shape)), np.float16).reshape(self._shape)
+        row = np.empty(self._shape, np.float16)
+        self._file.read(self._offset(epoch, place), row)
+        return row
 
     def _write(self, epoch: int, rows: Mapping[int, np.ndarray]) -> None:
-        """Keep rows while there is room; a file with holes takes up only what is written to it."""
+        """Keep rows while there is room."""
+        if self._full:
+            return
+        self._file = self._file or self._new_file()
+        for place, row in rows.items():
+            self._there[epoch, place] = self._file is not None and self._file.write(self._offset(epoch, place), row)
+        self._full = not self._there[epoch, list(rows)].all()
+
+    def _new_file(self) -> NamelessFile | None:
+        """Return a file for all that is to be kept; None where the disk has no room for it."""
         size = self._there.size * 2 * math.prod(self._shape)
-        try:
-            if self._file is None and not self._full:
-                self._full = size > min(MOST_KEPT, shutil.disk_usage(self._folder).free - FREE_LEFT)
-                if not self._full:
-                    self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
-                    weakref.finalize(self, self._file.close)
-            if self._file is not None and not self._full:
-                for place, row in rows.items():
-                    self._file.seek(self._offset(epoch, place))
-                    self._there[epoch, place] = self._file.write(row.tobytes()) == row.nbytes
-        except OSError:  # somebody else has filled the disk
-            self._full = True
+        with suppress(OSError):
+            if size <= min(MOST_KEPT, shutil.disk_usage(self._folder).free - FREE_LEFT):
+                return NamelessFile(self._folder, size)
+        return None
 
     def _offset(self, epoch: int, place: int) -> int:
         return (epoch * self._there.shape[1] + place) * 2 * math.prod(self._shape)

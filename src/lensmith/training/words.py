@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lensmith.data.vocabulary import PADDING, Vocabulary
 from lensmith.reproduce import counter
 from lensmith.training.fit import Lessons, Positions
 from lensmith.training.recipe import Recipe
+from lensmith.training.seeded import seeded
 from lensmith.zoo.heads import Classifier
 from lensmith.zoo.textcnn import FILTERS, WIDTHS, TextCNN
 
@@ -42,8 +42,7 @@ class Whole(nn.Module):
 
 def sentence_lessons(recipe: Recipe, course: Course, vocabulary: Vocabulary) -> Lessons:
     """Return a text CNN with weights drawn by the seed, and the sentences it learns from."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(recipe.seed, "weights"))
+    with seeded(counter(recipe.seed, "weights")):
         base = TextCNN(vocabulary.size, dropout=recipe.dropout)
         features = FILTERS * len(WIDTHS)
         network = Classifier(base, features, course.task.outputs, "flatten", recipe.dense, recipe.dropout)

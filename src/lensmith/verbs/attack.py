@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +19,8 @@ from lensmith.run import Run
 from lensmith.seeing.adversarial import FULL
 from lensmith.seeing.subject import Subject
 from lensmith.verbs.attacking import BATCH, Asked, Attacked, batch_of
-from lensmith.verbs.console import Console
-from lensmith.verbs.folders import Folder, run_of
+from lensmith.verbs.console import Console, if_stopped
+from lensmith.verbs.folders import Folder, run_of, stems
 from lensmith.verbs.kinds.pictures import list_pictures
 from lensmith.verbs.subject import open_subject
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Method = Literal["auto", "fgsm", "iterative"]
+CHANGES = ("noise", "attacked", "smallest")  # the fields of Attacked that hold a picture
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,17 @@ def attack(
     if to is not None and subject.task.classes:
         asked = replace(asked, to=subject.target(to).name)
     folder = Folder.of(save, run_of(network, Path(out)), "attacked")
-    paths = list_pictures([pictures] if isinstance(pictures, str | Path) else pictures)
+    paths = list_pictures(pictures)
     found: list[Attacked] = []
     cards: list[fragility.Card] = []
-    stems = _stems(paths)
-    with console.progress("pictures", len(paths)) as advance:
+    names = stems(paths)
+    folder.require_apart(paths, [f"{name}-{change}.png" for name in names for change in CHANGES])
+    stopped = f"what was attacked so far is in {folder.path}, without a page"
+    with if_stopped(stopped), console.progress("pictures", len(paths)) as advance:
         for batch in _batches(read_pictures(Files(Path(), paths, store), subject.geometry)):
             for one, shown in batch_of(subject, batch, asked):
                 if shown:
-                    one = _written(one, shown, folder, stems[len(found)])
+                    one = _written(one, shown, folder, names[len(found)])
                     if len(cards) < fragility.MOST_CARDS:
                         cards.append(fragility.card(one.as_dict(), shown))
                 found.append(one)
@@ -153,16 +155,9 @@ def _refuse_reached(found: Sequence[Attacked], subject: Subject, to: str | None)
 def _written(one: Attacked, shown: dict[str, np.ndarray], folder: Folder, stem: str) -> Attacked:
     """Write the pictures as PNG and return what became of the picture with their names."""
     named = {}
-    for name in ("noise", "attacked", "smallest"):
+    for name in CHANGES:
         if name in shown:
             file = f"{stem}-{name}.png"
             folder.write(file, png(Image.fromarray(shown[name])))
             named[name] = replace(getattr(one, name), file=file)
     return replace(one, **named)
-
-
-def _stems(paths: Sequence[str]) -> list[str]:
-    """Return the beginning of the file names of each picture: its number, and what of its name is safe anywhere."""
-    width = len(str(len(paths)))
-    safe = [re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(path).stem)[:40].strip("-.") for path in paths]
-    return [f"{number:0{width}d}-{name}".rstrip("-") for number, name in enumerate(safe, 1)]

@@ -1,4 +1,4 @@
-"""What a verb says while it works: bars on a terminal, plain lines elsewhere, nothing when quiet; all on stderr."""
+"""What a verb says while it works, all on stderr: bars on a terminal, plain lines elsewhere, no progress when quiet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from lensmith.verbs.cells import plain
+
 SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def if_stopped(what: str) -> Iterator[None]:
+    """Note on an interruption of the block what is kept or how to go on; the command line says it."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(what)
+        raise
 
 
 @dataclass
@@ -50,6 +62,10 @@ class Console:
         """Print one line."""
         if not self.quiet:
             print(line, file=sys.stderr, flush=True)
+
+    def note(self, line: str) -> None:
+        """Print one line, even when quiet: what is odd in the data, or was chosen for the user."""
+        print(plain(line), file=sys.stderr, flush=True)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[..., None]]:

@@ -14,8 +14,8 @@ from lensmith.errors import UsageError
 from lensmith.reports.pictures import jpeg
 from lensmith.run import Run
 from lensmith.seeing.explanation import Explanation
-from lensmith.seeing.methods import METHODS, Settings, targets_of
-from lensmith.seeing.overlay import full_scale, painted
+from lensmith.seeing.methods import METHODS, Settings, explained, targets_of
+from lensmith.seeing.overlay import full_scale, painted, softened
 from lensmith.verbs.console import Console
 from lensmith.verbs.evaluate import Evaluation, evaluate
 from lensmith.verbs.kinds.pictures import root_of
@@ -32,7 +32,7 @@ SIDE = 320
 def look_deeper(run: Run, console: Console) -> None:
     """Write figures/deep.json and its pictures into a run. Raises UsageError for a run that has seen no pictures,
     RunError where its held-out pictures are gone."""
-    from lensmith.seeing.believing import Grader, believed
+    from lensmith.seeing.believing import Grader
 
     example = str(run.document.get("example") or "picture")
     if example != "picture":
@@ -44,12 +44,14 @@ def look_deeper(run: Run, console: Console) -> None:
     there = [(kind, place, one) for kind, place in chosen for one in _squares(root / found.paths[place], geometry)]
     squares, paths = [square for _, _, square in there], [found.paths[place] for _, place, _ in there]
     targets, grader = targets_of(subject, squares), Grader(subject, Settings())
+    trials = [grader.trial(square, target) for square, target in zip(squares, targets, strict=True)]
     entries = [_entry(run, found, *one, number) for number, one in enumerate(there, start=1)]
     left: dict[str, str] = {}
     with console.progress("ways to explain", len(WAYS)) as advance:
         for done, way in enumerate(WAYS, start=1):
             try:
-                explanations = list(believed(grader, squares, paths, targets, way))
+                made = list(explained(subject, squares, paths, targets, way))
+                explanations = grader.grades(made, targets, trials)
             except UsageError as error:  # this network has no map, or no gradient that the way could use
                 left[way] = str(error)
             else:
@@ -62,7 +64,7 @@ def look_deeper(run: Run, console: Console) -> None:
 def _chosen(worth: np.ndarray) -> list[tuple[str, int]]:
     """Return (kind, position) of the best, the worst and typical answers, none twice."""
     order = np.argsort(-worth, kind="stable").tolist()
-    middle = sorted(order, key=lambda place: abs(order.index(place) - len(order) // 2))
+    middle = [order[at] for at in sorted(range(len(order)), key=lambda at: abs(at - len(order) // 2))]
     found: dict[int, str] = {}
     for kind, places in (("worst", order[::-1]), ("best", order), ("typical", middle)):
         new = [place for place in places if place not in found]
@@ -97,7 +99,9 @@ def _entry(run: Run, found: Evaluation, kind: str, place: int, square: np.ndarra
 def _way(run: Run, one: Explanation, name: str) -> dict[str, Any]:
     """Write a map over its picture and return what the report says of it; an empty map has no picture."""
     if not one.empty:
-        run.write_bytes(name, jpeg(painted(_sized(one.picture), one.map, full_scale(one.map))))
+        values = softened(one)
+        laid = painted(_sized(one.picture), values, full_scale(values), outlined=not one.fine)
+        run.write_bytes(name, jpeg(laid))
     assert one.grade is not None
     return {
         "way": one.method,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lensmith.errors import UsageError
-from lensmith.files import write_atomic, writing
+from lensmith.files import json_bytes, write_atomic, writing
 from lensmith.run import Run, open_run
 from lensmith.verbs.subject import is_run
 
@@ -29,11 +30,12 @@ class Folder:
     def of(cls, save: str | Path | None, run: Run | None, name: str) -> Folder:
         """Return the folder asked for, or one of this name in the run's folder, or in the current one.
 
-        Raises UsageError where it cannot be one.
+        Raises UsageError where it is a file, RunError where the disk does not let us look.
         """
         path = Path(save).expanduser() if save is not None else (run.folder if run else Path()) / name
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"save is {str(path)!r}, which is a file; a folder is needed.")
+        with writing(path):
+            if path.exists() and not path.is_dir():
+                raise UsageError(f"save is {str(path)!r}, which is a file; a folder is needed.")
         return cls(path)
 
     def write(self, name: str, data: bytes) -> None:
@@ -44,4 +46,32 @@ class Folder:
 
     def write_json(self, name: str, value: object) -> None:
         """Write a JSON file."""
-        self.write(name, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+        self.write(name, json_bytes(value))
+
+    def require_apart(self, paths: Sequence[str], names: Sequence[str]) -> None:
+        """Raise UsageError where one of the files to be written is one of the user's own pictures."""
+        place, own = self.path.resolve(), {Path(path).resolve() for path in paths}
+        mine = {one.name.casefold(): one for one in own if one.parent == place}
+        for name in names:
+            if name.casefold() in mine:
+                raise UsageError(
+                    f"save is {str(self.path)!r}, where your {mine[name.casefold()].name} lies: it would be written "
+                    "over. Choose another folder."
+                )
+
+
+def stems(paths: Sequence[str]) -> list[str]:
+    """Return what the names of the files made of each picture begin with: its own letters and digits, with
+    a number from 2 on where another one has them already."""
+    taken: set[str] = set()
+    return [_stem(path, taken) for path in paths]
+
+
+def _stem(path: str, taken: set[str]) -> str:
+    plain = re.sub(r"[^\w.-]+", "_", Path(path).stem)[:50].strip("._-") or "picture"
+    number, found = 1, plain
+    while found.lower() in taken:
+        number += 1
+        found = f"{plain}-{number}"
+    taken.add(found.lower())
+    return found

@@ -13,6 +13,7 @@ from lensmith.data.read import Files, read_pictures
 from lensmith.data.store import Store
 from lensmith.errors import DataError
 from lensmith.run import Run
+from lensmith.seeing.evenly import evenly
 from lensmith.verbs.kinds.pictures import list_pictures, root_of
 
 
@@ -45,13 +46,17 @@ class Listed:
     paths: tuple[str, ...]
     labels: tuple[str, ...]
 
+    def at(self, places: Sequence[int]) -> Listed:
+        """Return those at some positions."""
+        return Listed(self.root, tuple(self.paths[n] for n in places), tuple(self.labels[n] for n in places))
+
 
 def listed(places: Sequence[str | Path], classes: Sequence[str] = ()) -> Listed:
     """Return the pictures at some places. What they show is the folder they lie in, where that is one of the classes.
 
     Raises DataError for a place that is not there, or a folder without pictures.
     """
-    paths = list_pictures(places)
+    paths = list_pictures(places) if places else []
     names = set(classes)
     inside = (Path(path).parent.name for path in paths)
     return Listed(Path(), tuple(paths), tuple(name if name in names else "" for name in inside))
@@ -73,12 +78,9 @@ def trained_on(run: Run, split: str = "train") -> Listed:
     return Listed(root, tuple(row["path"] for row in there), tuple(row["target"] for row in there))
 
 
-def spread(found: Listed, count: int) -> Listed:
+def thinned(found: Listed, count: int) -> Listed:
     """Return `count` of the pictures, evenly from the first to the last, so that every class folder has its share."""
-    if len(found.paths) <= count:
-        return found
-    chosen = sorted({round(place) for place in np.linspace(0, len(found.paths) - 1, count)})
-    return Listed(found.root, tuple(found.paths[n] for n in chosen), tuple(found.labels[n] for n in chosen))
+    return found.at(evenly(len(found.paths), count))
 
 
 def gathered(

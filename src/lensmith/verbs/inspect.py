@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensmith.data.store import Store
-from lensmith.errors import LensmithError, RunError, UsageError, nearest
+from lensmith.errors import LensmithError, RunError, UsageError
 from lensmith.files import write_atomic, writing
 from lensmith.model import load_model
-from lensmith.run import Run, list_runs, open_run
-from lensmith.verbs.subject import is_run
-from lensmith.zoo.names import NetworkName, contract, resolve
+from lensmith.run import Run, open_run
+from lensmith.verbs.subject import is_run, named
+from lensmith.zoo.names import NetworkName, contract
 
 if TYPE_CHECKING:
     from torch import nn
 
     from lensmith.zoo.arithmetic import Arithmetic
+
+WRITTEN = {"svg": (".svg",), "page": (".html", ".htm")}
+OURS, BEGINNING = b"lensmith inspect", 65536  # what the beginning of our files holds, and how much that is, in bytes
 
 
 @dataclass(frozen=True)
@@ -59,23 +62,25 @@ def inspect(
     network: a name as for train, module:factory, stack:SIDESxCHANNELS/LAYER/..., a run, or in Python any torch module
     that takes pictures. image_size: the side of the picture (default: what the network is made for). channels: of the
     picture (default: what its first layer takes). compare: another one, looked at in the same way. svg: a file for the
-    drawing. page: a file for a page with the drawing and all formulas. out: the folder of runs.
+    drawing (.svg). page: a file for a page with the drawing and all formulas (.html). Both may replace what inspect
+    wrote before, and nothing else. out: the folder of runs.
 
     Raises UsageError for a network that does not exist or cannot take such pictures, RunError for a run without a
     model or a file that cannot be written.
     """
+    drawing, sheet = _place("svg", svg), _place("page", page)
     found = _inspected(network, image_size, channels, Path(out))
     if compare is not None:
         other = _inspected(compare, image_size, channels, Path(out))
         found = Inspection(found.name, found.arithmetic, found.classes, other)
-    if svg is not None or page is not None:
+    if drawing or sheet:
         from lensmith.reports import diagram
         from lensmith.reports import network as pages
 
         said = found.as_dict()
-        for place, draw in ((svg, diagram.drawing), (page, pages.page)):
-            if place is not None:
-                _write(Path(place), draw(said))
+        for place, draw in ((drawing, diagram.drawing), (sheet, pages.page)):
+            if place:
+                _write(place, draw(said))
     return found
 
 
@@ -101,13 +106,7 @@ def _of_name(text: str, size: int | None, channels: int | None, out: Path) -> In
         if size is not None:
             shape = (shape[0], *(size for _ in shape[1:]))
         return Inspection(text, arithmetic(made, shape))
-    try:
-        name = resolve(text, Store().folder)
-    except UsageError as error:
-        near = nearest(text, [run.name for run in list_runs(out)])
-        if not near:
-            raise
-        raise UsageError(f"{error} Of the runs in {out}:{near.removeprefix(' Nearest:')}") from None
+    name = named(text, out)
     wanted = size or contract(name, Store().folder).image_size
     return _of_module(str(name), _built(name, size, channels, wanted), wanted, channels)
 
@@ -158,10 +157,37 @@ def _of_run(run: Run, size: int | None) -> Inspection:
     return Inspection(run.name, arithmetic(network, shape), tuple(model.task.classes))
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all. Raises RunError where there is no such folder, or it cannot be written."""
+def _place(option: str, given: str | Path | None) -> Path | None:
+    """Return the file to write, before anything is computed: a new one, or one that was written by inspect before.
+
+    Raises UsageError for a name that ends in something else or belongs to another file, RunError without a folder.
+    """
+    if given is None:
+        return None
+    path, suffixes = Path(given), WRITTEN[option]
+    if path.suffix.lower() not in suffixes or path.is_dir():
+        seen = ", a folder" if path.is_dir() else ""
+        name = path / f"network{suffixes[0]}" if path.is_dir() else f"{path}{suffixes[0]}"
+        raise UsageError(
+            f"{option} is {str(path)!r}{seen}; the file must end in {' or '.join(suffixes)}. Try --{option} {name}."
+        )
     if not path.parent.is_dir():
         raise RunError(f"there is no folder {str(path.parent)!r} to write {path.name} into. Make it first.")
+    if path.is_file() and path.stat().st_size and OURS not in _beginning(path):
+        raise UsageError(f"{path} is there already and was not written by lensmith inspect. Choose another name.")
+    return path
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(BEGINNING)
+    except OSError as error:
+        raise RunError(f"{path} is there already and cannot be read ({error.strerror}). Choose another name.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all. Raises RunError where it cannot be written."""
     try:
         with writing(path):
             write_atomic(path, text.encode("utf-8", "replace"))

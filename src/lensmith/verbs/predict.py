@@ -53,7 +53,7 @@ def predict(
     engine: str = "",
     device: str = "auto",
     out: str | Path = "runs",
-    quiet: bool = True,
+    quiet: bool = False,
 ) -> list[Prediction]:
     """Return one Prediction a picture, in the order given; folders are searched for pictures, sub-folders too.
 

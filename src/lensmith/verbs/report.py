@@ -9,7 +9,7 @@ from lensmith.run import Run, open_run
 
 
 def report(
-    run: Run | str | Path, *, deep: bool = False, browse: bool = False, out: str | Path = "runs", quiet: bool = True
+    run: Run | str | Path, *, deep: bool = False, browse: bool = False, out: str | Path = "runs", quiet: bool = False
 ) -> Path:
     """Write report.html from the run folder alone and return its path.
 

@@ -14,13 +14,14 @@ from lensmith.errors import UsageError
 from lensmith.reports import sights as pages
 from lensmith.reports.pictures import png
 from lensmith.run import Run
+from lensmith.seeing.evenly import evenly
 from lensmith.seeing.subject import Subject, Target
 from lensmith.verbs import exciting, sighting
 from lensmith.verbs.console import Console, Stopwatch
 from lensmith.verbs.folders import Folder, run_of
-from lensmith.verbs.gathering import Gathered, gathered, listed, spread, trained_on
+from lensmith.verbs.gathering import Gathered, gathered, listed, thinned, trained_on
 from lensmith.verbs.resembling import neighbours
-from lensmith.verbs.sighting import Album
+from lensmith.verbs.sighting import Album, Look
 from lensmith.verbs.subject import open_subject
 
 if TYPE_CHECKING:
@@ -88,18 +89,18 @@ def see(
     pictures of a run, or `pictures`). count: how many of them at most. start: how ascent finds its pictures: fourier,
     blank or noise. steps: of an ascent (None: as many as suit the start). weights: as in train, for networks by name.
     image_size: the side it sees, for networks alone. save: the folder to write to (None: sights in the run's folder, or
-    in the current one). seed: of the starts of ascent. device: of the engine, auto, cpu, cuda or mps. out: the folder
-    of runs. quiet: say nothing.
+    in the current one). seed: of the starts of ascent. device: where it is asked and differentiated, auto, cpu,
+    cuda or mps. out: the folder of runs. quiet: say nothing.
 
     Raises UsageError, RunError, WeightsError or DataError for what is not there or cannot be looked at.
     """
     from lensmith.seeing.ascent import way
     from lensmith.training.memory import keep_memory
 
-    climbing, to_classes = way(start, steps), way(start, steps, classes=True)
+    to_filters, to_classes = way(start, steps), way(start, steps, classes=True)
     if count < 1:
         raise UsageError(f"count is {count}; it must be at least 1. Try 300.")
-    console, store, watch, album = Console(quiet), Store(), Stopwatch(), Album()
+    console, store, watch = Console(quiet), Store(), Stopwatch()
     subject = open_subject(
         network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.say
     )
@@ -109,53 +110,43 @@ def see(
     chosen, wanted = _chosen(subject, layer, filters), _wanted(subject, classes)
     shown, searched, source = _pictures(subject, pictures, search, run, count, store, console)
     scores = subject.says(searched.squares) if len(searched) else np.empty((0, subject.task.outputs), np.float32)
+    look = Look(subject, searched, scores, seed, store, console)
     wanted = wanted or _targets(subject, shown, searched)
     found: dict[str, Any] = {
         "network": subject.name,
         "task": subject.task.kind,
-        "image_size": subject.geometry.image_size,
+        "image_size": look.side,
         "searched": {"what": source, "pictures": len(searched), "of": searched.of},
         "unreadable": _unreadable(shown, searched),
     }
-    first = shown.first(MAPS_OF)
-    with watch.step("first layer and maps"):
-        found["first_layer"] = sighting.first_layer(subject, album)
-        there = len(first) and chosen.of_maps
-        found["pictures"] = sighting.maps(subject, first, chosen.of_maps, chosen.channels, album) if there else []
-    with watch.step("activations"):
-        seen = shown.squares if len(shown) else searched.squares
-        found["activations_of"] = min(len(seen), QUIET_PICTURES)
-        found["activations"] = sighting.quiet(subject, seen[:QUIET_PICTURES]) if len(seen) else []
+    found |= _looked(look, shown, chosen, watch)
     with watch.step("classes"):
-        found["classes"] = exciting.classes(subject, wanted, scores, searched, to_classes, album, console, seed=seed)
+        found["classes"] = exciting.classes(look, wanted, to_classes)
     with watch.step("filters"):
-        found["filters"] = exciting.filters(
-            subject,
-            dict.fromkeys(chosen.of_filters, chosen.channels),
-            searched,
-            climbing,
-            album,
-            console,
-            seed=seed,
-            each=chosen.each,
-        )
+        asked = dict.fromkeys(chosen.of_filters, chosen.channels)
+        found["filters"] = exciting.filters(look, asked, to_filters, chosen.each)
     with watch.step("neighbours"):
-        found["nearest"] = neighbours(
-            subject, run, shown.first(NEIGHBOURS_OF), searched, search is None, store, album, console
-        )
+        found["nearest"] = neighbours(look, run if search is None else None, shown.first(NEIGHBOURS_OF))
     with watch.step("templates"):
-        found["templates"] = sighting.templates(
-            subject, wanted, _members(subject, wanted, searched, scores), scores, searched, album
-        )
+        found["templates"] = sighting.templates(look, wanted, _members(look, wanted))
+    found |= {"start": start, "steps": to_filters.steps, "seed": seed}
     times = watch.as_dict()
-    found |= {
-        "start": start,
-        "steps": climbing.steps,
-        "seed": seed,
-        "seconds": times["seconds"],
-        "times": times["steps"],
-    }
-    return _written(folder, found, album)
+    found |= {"seconds": times["seconds"], "times": times["steps"]}
+    folder.require_apart([*shown.paths, *searched.paths], [f"{name}.png" for name in look.album.pictures])
+    return _written(folder, found, look.album)
+
+
+def _looked(look: Look, shown: Gathered, chosen: _Chosen, watch: Stopwatch) -> dict[str, Any]:
+    """Return what needs no climbing: the first layer, maps, and how much stays silent."""
+    found: dict[str, Any] = {}
+    with watch.step("first layer and maps"):
+        found["first_layer"] = sighting.first_layer(look)
+        found["pictures"] = sighting.maps(look, shown.first(MAPS_OF), chosen.of_maps, chosen.channels)
+    with watch.step("activations"):
+        seen = (shown if len(shown) else look.searched).squares[:QUIET_PICTURES]
+        found["activations_of"] = len(seen)
+        found["activations"] = sighting.quiet(look, seen)
+    return found
 
 
 def _unreadable(shown: Gathered, searched: Gathered) -> list[dict[str, str]]:
@@ -184,10 +175,10 @@ def _pictures(
     else:
         pool, source = own, "given"
     if not places and run is not None:
-        own = spread(trained_on(run, str(run.document.get("held_out", "test"))), NEIGHBOURS_OF)
+        own = thinned(trained_on(run, str(run.document.get("held_out", "test"))), NEIGHBOURS_OF)
     elif not places and search is not None:
-        own = spread(pool, NEIGHBOURS_OF)
-    own, pool = spread(own, count), spread(pool, count)
+        own = thinned(pool, NEIGHBOURS_OF)
+    own, pool = thinned(own, count), thinned(pool, count)
     with console.progress("pictures read", len(own.paths) + len(pool.paths)) as advance:
         shown = gathered(own, geometry, store, advance)
         if pool == own:
@@ -197,7 +188,7 @@ def _pictures(
 
 def _chosen(subject: Subject, layer: str | None, filters: str | Sequence[int] | None) -> _Chosen:
     """Return the layers and filters to look at. Raises UsageError for one that is not there."""
-    from lensmith.seeing.activity import spread
+    from lensmith.seeing.activity import over_depth
     from lensmith.seeing.layers import layers_of, named
 
     there = layers_of(subject.eye, subject.geometry.image_size)
@@ -205,7 +196,7 @@ def _chosen(subject: Subject, layer: str | None, filters: str | Sequence[int] | 
     if channels and layer is None:
         raise UsageError(f"filter is {filters!r}, but of which layer? Name one by --layer.")
     if layer is None:
-        of_maps, of_filters = spread(there, LAYERS_OF_MAPS), spread(there, LAYERS_OF_FILTERS)
+        of_maps, of_filters = over_depth(there, LAYERS_OF_MAPS), over_depth(there, LAYERS_OF_FILTERS)
         each = FILTERS_EACH
     else:
         of_filters = [named(there, name.strip()) for name in layer.split(",")]
@@ -231,10 +222,11 @@ def _numbers(filters: str | Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _require_channels(layer: Layer, wanted: Sequence[int]) -> None:
-    count = sighting.channels_of(layer)
-    beyond = [number for number in wanted if not 0 <= number < count]
+    beyond = [number for number in wanted if not 0 <= number < layer.channels]
     if beyond:
-        raise UsageError(f"layer {layer.name} has no filter {beyond[0]}: it has {count}, from 0 to {count - 1}.")
+        raise UsageError(
+            f"layer {layer.name} has no filter {beyond[0]}: it has {layer.channels}, from 0 to {layer.channels - 1}."
+        )
 
 
 def _wanted(subject: Subject, classes: str | Sequence[str] | None) -> list[Target]:
@@ -256,29 +248,20 @@ def _targets(subject: Subject, shown: Gathered, searched: Gathered) -> list[Targ
         return [subject.speaking(0, 1.0)]
     few = (shown if len(shown) else searched).squares[:CLASSES]
     answered = [names[int(np.argmax(answer))] for answer in subject.answers(few)] if len(few) else []
-    others = [names[round(place)] for place in np.linspace(0, len(names) - 1, min(CLASSES, len(names)))]
+    others = [names[place] for place in evenly(len(names), CLASSES)]
     chosen = sorted(list(dict.fromkeys([*answered, *others]))[:CLASSES], key=names.index)
     return [subject.target(name) for name in chosen]
 
 
-def _members(
-    subject: Subject, classes: Sequence[Target], searched: Gathered, scores: np.ndarray
-) -> dict[str, list[int]]:
+def _members(look: Look, classes: Sequence[Target]) -> dict[str, list[int]]:
     """Return the positions of each class's pictures, by what they show, or else by what the network answers."""
-    known = any(searched.labels)
-    answers = subject.task.answers(scores) if len(scores) else np.zeros((0, 1))
-    if not subject.task.classes:
-        return {one.name: list(range(len(searched)))[:MEMBERS] for one in classes}
-    found = {}
-    for name in (one.name for one in classes):
-        place = subject.task.classes.index(name)
-        mine = [
-            position
-            for position, label in enumerate(searched.labels)
-            if (name in label.split(";") if known else int(np.argmax(answers[position])) == place)
-        ]
-        found[name] = mine[:MEMBERS]
-    return found
+    task, labels = look.subject.task, look.searched.labels
+    if not task.classes:
+        return {one.name: list(range(len(labels)))[:MEMBERS] for one in classes}
+    shows = [label.split(";") for label in labels]
+    if not any(labels) and len(labels):
+        shows = [[task.classes[place]] for place in task.answers(look.scores).argmax(1)]
+    return {one.name: [place for place, names in enumerate(shows) if one.name in names][:MEMBERS] for one in classes}
 
 
 def _written(folder: Folder, found: dict[str, Any], album: Album) -> Sights:

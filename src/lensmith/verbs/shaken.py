@@ -8,6 +8,7 @@ from typing import Any
 from lensmith.reports import fragility, steadiness
 from lensmith.verbs.attack import Attack
 from lensmith.verbs.attacking import Said
+from lensmith.verbs.cells import cell, plain, width
 from lensmith.verbs.stress import Stress
 
 MOST_ROWS = 30
@@ -32,7 +33,7 @@ def attack(found: Attack) -> None:
         _table(header, rows)
     for one in found.pictures:
         if one.reason:
-            print(f"  {one.path} cannot be read: {one.reason}")
+            print(f"  {plain(one.path)} cannot be read: {one.reason}")
     if found.page is not None:
         said = found.as_dict()
         print("\n" + ".\n".join(line.rstrip(".") for line in fragility.sentences(said)) + ".")
@@ -61,7 +62,7 @@ def stress(found: Stress) -> None:
             f"  {'the same by a coin':<26}" + "".join(f"{_value(one['value'], shares):>9}" for one in found.fgsm.noise)
         )
     for path, reason in found.unreadable:
-        print(f"  {path} cannot be read: {reason}")
+        print(f"  {plain(path)} cannot be read: {reason}")
     print()
     for line in steadiness.sentences(said):
         print(line.rstrip(".") + ".")
@@ -81,15 +82,17 @@ def _value(value: float | None, shares: bool) -> str:
 def _said(said: Said | None) -> str:
     if said is None:
         return ""
-    return said.answer if said.share is None else f"{said.answer[: WIDEST - 7]} {100 * said.share:.1f}%"
+    if said.share is None:
+        return said.answer
+    return f"{cell(said.answer, WIDEST - 7).rstrip()} {100 * said.share:.1f}%"
 
 
 def _table(header: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Print columns as wide as they need to be."""
     shown = rows[:MOST_ROWS]
-    widths = [min(40, max(len(str(row[place])) for row in (header, *shown))) for place in range(len(header))]
-    for row in (header, *shown):
-        cells = (f"{str(cell)[:width]:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print(("  " + "  ".join(cells)).rstrip())
+    texts = [[plain(str(one)) for one in row] for row in (header, *shown)]
+    widths = [min(40, max(map(width, column))) for column in zip(*texts, strict=True)]
+    for row in texts:
+        print(("  " + "  ".join(map(cell, row, widths))).rstrip())
     if len(rows) > MOST_ROWS:
         print(f"  and {len(rows) - MOST_ROWS} more")

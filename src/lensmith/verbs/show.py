@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -19,6 +20,7 @@ from lensmith.data.store import Entry, cache_folder
 from lensmith.errors import RunError
 from lensmith.files import write_atomic, writing
 from lensmith.run import Run
+from lensmith.verbs.cells import cell, plain, width
 from lensmith.verbs.check import Check, Spread
 from lensmith.verbs.evaluate import Evaluation
 from lensmith.verbs.networks import Network, facts
@@ -43,6 +45,9 @@ LABELS = {
     "calibration_error": "calibration error",
 }
 
+NEW = {"picture": "YOUR-PICTURE.jpg", "clip": "YOUR-CLIP", "row": "NEW.csv", "sentence": '"A SENTENCE"'}
+HUGE, SMALL = 1e5, 1e-3  # beyond these a score is written with three digits
+
 
 def run(finished: Run) -> None:
     """Print a finished run: scores, where the report is, what to do next."""
@@ -51,7 +56,7 @@ def run(finished: Run) -> None:
         ladder(document["ladder"], document["metric"])
     metrics(finished.metrics[document["held_out"]], document["held_out"], document.get("example", "picture"))
     print(f"\nreport  {finished.report}")
-    new = {"picture": "YOUR-PICTURE.jpg", "clip": "YOUR-CLIP"}.get(document.get("example", "picture"), "NEW.csv")
+    new = NEW[document.get("example", "picture")]
     print(f"next    lensmith predict {shlex.quote(str(finished.folder))} {new}")
 
 
@@ -97,7 +102,7 @@ def evaluation(found: Evaluation) -> None:
     if "per_class" in found.metrics:
         _per_class(found.metrics["per_class"], found.task.kind, found.example)
     for path, reason in found.unreadable:
-        print(f"left out: {path}: {reason}")
+        print(f"left out: {plain(path)}: {reason}")
 
 
 def _per_class(table: Mapping[str, Any], kind: str, example: str) -> None:
@@ -112,7 +117,7 @@ def _per_class(table: Mapping[str, Any], kind: str, example: str) -> None:
     for name in ranked[:MOST_ROWS]:
         row = table[name]
         print(
-            f"  {name[:20]:<20}" + "".join(f"{_number(row[key]['value']):>11}" for key in columns) + f"  {row['n']:>8}"
+            f"  {cell(name, 20)}" + "".join(f"{_number(row[key]['value']):>11}" for key in columns) + f"  {row['n']:>8}"
         )
     if len(ranked) > MOST_ROWS:
         more = "labels" if kind == "multilabel" else "classes"
@@ -121,18 +126,18 @@ def _per_class(table: Mapping[str, Any], kind: str, example: str) -> None:
 
 def predictions(found: Sequence[Prediction]) -> None:
     """Print one line a picture."""
-    width = min(60, max(len(prediction.path) for prediction in found))
-    name_width = max([len(said(prediction)) for prediction in found] + [1])
+    paths = min(60, max(width(plain(prediction.path)) for prediction in found))
+    answers = max([width(plain(said(prediction))) for prediction in found] + [1])
     for prediction in found:
-        path = prediction.path if len(prediction.path) <= width else "…" + prediction.path[1 - width :]
+        path = cell(prediction.path, paths, end=True)
         if prediction.reason:
-            print(f"{path:<{width}}  cannot be read: {prediction.reason}")
+            print(f"{path}  cannot be read: {prediction.reason}")
             continue
         named = prediction.predicted if isinstance(prediction.predicted, list) else [prediction.predicted]
         others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-        then = ", ".join(f"{name} {share:.0%}" for name, share in others[:3] if name not in named)
+        then = ", ".join(f"{plain(name)} {share:.0%}" for name, share in others[:3] if name not in named)
         sure = f"{prediction.confidence:6.1%}" if prediction.confidence is not None else ""
-        print(f"{path:<{width}}  {said(prediction):<{name_width}}  {sure}   {then}".rstrip())
+        print(f"{path}  {cell(said(prediction), answers)}  {sure}   {then}".rstrip())
 
 
 def said(prediction: Prediction) -> str:
@@ -188,7 +193,7 @@ def check(found: Check) -> None:
     _listed("not pictures, ignored", report["not_pictures"]["examples"], report["not_pictures"]["count"])
     _listed("without a class, ignored", report["without_class"]["examples"], report["without_class"]["count"])
     for warning in report["warnings"]:
-        print(f"note: {warning}")
+        print(f"note: {plain(warning)}")
     if found.problem:
         print(f"\nproblem: {found.problem}")
     else:
@@ -200,7 +205,7 @@ def _counts(dataset: Dataset) -> None:
     splits = [name for name in ("", "train", "validation", "test") if any(name in row for row in counts.values())]
     print(f"  {dataset.noun:<24}" + "".join(f"{name or f'{dataset.example}s':>12}" for name in splits))
     for name, row in list(counts.items())[:MOST_ROWS]:
-        print(f"  {name[:24]:<24}" + "".join(f"{row.get(split, 0):>12}" for split in splits))
+        print(f"  {cell(name, 24)}" + "".join(f"{row.get(split, 0):>12}" for split in splits))
     if len(counts) > MOST_ROWS:
         more = "labels" if dataset.noun == "label" else "classes"
         print(f"  and {len(counts) - MOST_ROWS} {more} more")
@@ -270,13 +275,18 @@ def _listed(title: str, lines: Sequence[str], count: int | None = None) -> None:
     if total:
         print(f"{title}: {total}")
         for line in lines[:MOST_ROWS]:
-            print(f"  {line}")
+            print(f"  {plain(line)}")
         if total > MOST_ROWS:
             print(f"  and {total - MOST_ROWS} more")
 
 
 def _number(value: float | None) -> str:
-    return "    -" if value is None else f"{value:.3f}"
+    """Return a score for a column of seven letters: 0.975, 12.345, 5.35e10, 0.00012."""
+    if value is None:
+        return "    -"
+    if value and math.isfinite(value) and not SMALL <= abs(value) < HUGE:
+        return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.3g}")
+    return f"{value:.3f}"
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -6,20 +6,26 @@ What excites filters and classes is in `exciting`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensmith.data.store import Store
 from lensmith.engines.interface import batches
 from lensmith.reports import mosaic
 from lensmith.seeing.subject import Subject, Target
+from lensmith.verbs.console import Console
 from lensmith.verbs.gathering import Gathered
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lensmith.seeing.eye import Eye
     from lensmith.seeing.layers import Layer
 
 Part = dict[str, Any]
@@ -28,6 +34,7 @@ TILES, TILE = 24, 112  # of a layer's feature maps
 TOP = 9
 SHOWN = 224
 CRISP_BELOW = 100  # pixels: smaller pictures keep them visible
+LONGEST = 120  # characters of the name of a file
 
 
 @dataclass
@@ -38,23 +45,54 @@ class Album:
     smooth: set[str] = field(default_factory=set)
 
     def add(self, name: str, picture: Image.Image, *, smooth: bool = False) -> str:
-        """Keep a picture and return its name."""
-        self.pictures[name] = picture
+        """Keep a picture; return its name, in characters that every disk takes, and a number where it is taken."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST]
+        taken = {one.casefold() for one in self.pictures}
+        names = (plain if number == 1 else f"{plain}-{number}" for number in count(1))
+        free = next(one for one in names if one.casefold() not in taken)
+        self.pictures[free] = picture
         if smooth:
-            self.smooth.add(name)
-        return name
+            self.smooth.add(free)
+        return free
 
 
-def first_layer(subject: Subject, album: Album) -> Part:
+@dataclass(frozen=True)
+class Look:
+    """What the parts of one look at a network share: the pictures searched, with its `scores` (n, outputs) of them, the
+    seed of what is random, and where pictures and lines go."""
+
+    subject: Subject
+    searched: Gathered
+    scores: np.ndarray
+    seed: int
+    store: Store
+    console: Console
+    album: Album = field(default_factory=Album)
+
+    @property
+    def side(self) -> int:
+        """Of the square that the network sees."""
+        return self.subject.geometry.image_size
+
+    @cached_property
+    def lighter(self) -> Eye:
+        """The network with less to compute, where that can be had."""
+        from lensmith.seeing.folded import folded
+
+        return folded(self.subject.eye)
+
+
+def first_layer(look: Look) -> Part:
     """Look at the filters of the first layer."""
     from lensmith.seeing.filters import first_filters
 
-    found = first_filters(subject.eye, subject.geometry.image_size)
+    found = first_filters(look.subject.eye, look.side)
     picture = None
     if len(found.weights):
         side = 64 if found.weights.shape[1] <= 16 else 112
         tiles = mosaic.about_grey(found.weights, found.scale)
-        picture = album.add("first-layer", mosaic.mosaic(list(tiles), _columns(len(tiles), side), side, crisp=True))
+        sheet = mosaic.mosaic(list(tiles), _columns(len(tiles), side), side, crisp=True)
+        picture = look.album.add("first-layer", sheet)
     return {
         "layer": found.layer,
         "kind": found.kind,
@@ -68,17 +106,19 @@ def first_layer(subject: Subject, album: Album) -> Part:
     }
 
 
-def maps(subject: Subject, shown: Gathered, layers: Sequence[Layer], wanted: Sequence[int], album: Album) -> list[Part]:
+def maps(look: Look, shown: Gathered, layers: Sequence[Layer], wanted: Sequence[int]) -> list[Part]:
     """Look at the strongest feature maps of each picture, layer by layer, or at those of the wanted channels."""
     from lensmith.seeing.activity import maps_of
 
+    if not len(shown) or not layers:
+        return []
     parts = []
-    answers = subject.answers(list(shown.squares))
+    answers = look.subject.answers(list(shown.squares))
     for number, (path, square) in enumerate(zip(shown.paths, shown.squares, strict=True), 1):
         rows = []
-        for found in maps_of(subject.eye, square, layers, TILES, wanted):
-            name = f"maps-{number}-{found.layer.name.replace('/', '-')}"
+        for found in maps_of(look.subject.eye, square, layers, TILES, wanted):
             tiles = [mosaic.glowing(one, found.scale) for one in found.maps]
+            sheet = mosaic.mosaic(tiles, 12, TILE, crisp=True)
             rows.append(
                 {
                     "layer": found.layer.name,
@@ -88,63 +128,55 @@ def maps(subject: Subject, shown: Gathered, layers: Sequence[Layer], wanted: Seq
                     "of": found.of,
                     "scale": found.scale,
                     "signed": bool((found.maps < 0).any()),
-                    "picture": album.add(name, mosaic.mosaic(tiles, 12, TILE, crisp=True)),
+                    "picture": look.album.add(f"maps-{number}-{found.layer.name}", sheet),
                 }
             )
         parts.append(
             {
                 "path": path,
-                "answer": answer_of(subject, answers[number - 1]),
-                "picture": album.add(f"picture-{number}", large(square), smooth=True),
+                "answer": answer_of(look.subject, answers[number - 1]),
+                "picture": look.album.add(f"picture-{number}", large(square), smooth=True),
                 "layers": rows,
             }
         )
     return parts
 
 
-def quiet(subject: Subject, squares: np.ndarray) -> list[Part]:
+def quiet(look: Look, squares: np.ndarray) -> list[Part]:
     """Look at how many numbers are zero after each activation."""
     from lensmith.seeing.activity import sparsity
 
-    return [dict(vars(found)) for found in sparsity(subject.eye, batches(squares, BATCH))]
+    return [dict(vars(found)) for found in sparsity(look.subject.eye, batches(squares, BATCH))]
 
 
-def templates(
-    subject: Subject,
-    wanted: Sequence[Target],
-    members: Mapping[str, Sequence[int]],
-    scores: np.ndarray,
-    searched: Gathered,
-    album: Album,
-) -> list[Part]:
+def templates(look: Look, wanted: Sequence[Target], members: Mapping[str, Sequence[int]]) -> list[Part]:
     """Look at what each class is to the network: how its score follows the pixels, and the mean of its surest pictures.
 
     members: by class the positions of its pictures, those that the gradient is the mean of.
     """
     from lensmith.seeing.templates import is_linear, surest, template
 
-    side = subject.geometry.image_size
-    linear = bool(wanted) and is_linear(subject.eye, side, wanted[0].output)
+    eye, squares = look.subject.eye, look.searched.squares
+    linear = bool(wanted) and is_linear(eye, look.side, wanted[0].output)
+    smooth = look.side >= CRISP_BELOW
     parts = []
     for number, one in enumerate(wanted, 1):
         mine = list(members.get(one.name, ()))
         if not mine and not linear:
             continue
-        squares = searched.squares[mine] if mine else np.zeros((1, side, side, 3), np.uint8)
-        best = surest(scores[:, one.output] * one.sign, mine, TOP) if mine else np.zeros(0, np.int64)
-        found = template(subject.eye, squares, searched.squares[best], one.output, one.sign)
+        over = squares[mine] if mine else np.zeros((1, look.side, look.side, 3), np.uint8)
+        best = surest(look.scores[:, one.output] * one.sign, mine, TOP) if mine else np.zeros(0, np.int64)
+        found = template(eye, over, squares[best], one.output, one.sign)
         scale = float(np.quantile(np.abs(found.slopes), 0.999))
-        drawn = mosaic.about_grey(found.slopes, scale)
+        drawn, mean = large(mosaic.about_grey(found.slopes, scale)), found.mean
         parts.append(
             {
                 "class": one.name,
                 "linear": linear,
                 "pictures": len(mine),
                 "scale": scale,
-                "picture": album.add(f"template-{number}", large(drawn), smooth=side >= CRISP_BELOW),
-                "mean": None
-                if found.mean is None
-                else album.add(f"template-{number}-mean", large(found.mean), smooth=side >= CRISP_BELOW),
+                "picture": look.album.add(f"template-{number}", drawn, smooth=smooth),
+                "mean": None if mean is None else look.album.add(f"template-{number}-mean", large(mean), smooth=smooth),
                 "surest": len(best),
             }
         )
@@ -160,13 +192,6 @@ def answer_of(subject: Subject, answer: np.ndarray) -> str:
     )
     sure = row.get("confidence")
     return text if sure is None else f"{text}, {100 * float(sure):.0f} %"
-
-
-def channels_of(layer: Layer) -> int:
-    """Return how many channels a layer has: of (C, h, w), (h, w, C), (T, C) or (F,)."""
-    if len(layer.shape) == 3:
-        return int(layer.shape[2] if layer.shape[0] == layer.shape[1] != layer.shape[2] else layer.shape[0])
-    return int(layer.shape[-1])
 
 
 def _columns(count: int, side: int) -> int:

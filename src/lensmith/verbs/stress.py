@@ -20,7 +20,7 @@ from lensmith.seeing.disturbances import Series, series
 from lensmith.seeing.goal import goal_of
 from lensmith.seeing.subject import Subject
 from lensmith.tasks.interface import Answers, Task
-from lensmith.verbs.console import Console
+from lensmith.verbs.console import Console, if_stopped
 from lensmith.verbs.disturbing import Given, Looked, example, given, look, still
 from lensmith.verbs.folders import Folder, run_of
 from lensmith.verbs.subject import open_subject
@@ -131,25 +131,27 @@ def stress(
         raise UsageError(f"attack is {attack} and most is {most}; at least 0 and 1 are needed. Try 32 and 1000.")
     console, store, where = Console(quiet), Store(), Path(out)
     run = run_of(network, where)
-    subject = open_subject(
-        network,
-        weights=weights,
-        image_size=image_size,
-        engine=engine,
-        device=device,
-        out=where,
-        seed=seed,
-        say=console.say,
-    )
-    tried = series(levels, subject.geometry.image_size)
-    folder = Folder.of(save, run, "stressed")
-    these = given(subject, run, data, most, store)
-    with console.progress("pictures", len(these.paths)) as advance:
-        looked = look(subject, tried, these, seed, attack, store, advance)
-    fgsm = None
-    if len(looked.kept):
-        with console.progress("fgsm", len(looked.kept)) as advance:
-            fgsm = _fgsm(subject, looked, seed, advance)
+    with if_stopped("nothing was written"):
+        subject = open_subject(
+            network,
+            weights=weights,
+            image_size=image_size,
+            engine=engine,
+            device=device,
+            out=where,
+            seed=seed,
+            say=console.say,
+        )
+        tried = series(levels, subject.geometry.image_size)
+        folder = Folder.of(save, run, "stressed")
+        these = given(subject, run, data, most, store)
+        folder.require_apart([str(these.root / path) for path in these.paths], ["levels.png"])
+        with console.progress("pictures", len(these.paths)) as advance:
+            looked = look(subject, tried, these, seed, attack, store, advance)
+        fgsm = None
+        if len(looked.kept):
+            with console.progress("fgsm", len(looked.kept)) as advance:
+                fgsm = _fgsm(subject, looked, seed, advance)
     result = _result(subject, these, looked, tried, fgsm, seed, folder.path / "page.html")
     said = result.as_dict()
     row, squares = example(subject, tried, these, looked, seed, store)

@@ -61,7 +61,7 @@ def open_subject(
         return _of_module(
             _copied(network), type(network).__name__, Preprocessing(image_size or SIDE, MEAN, STD), device
         )
-    return _of_name(_resolved(str(network), out), weights, image_size, engine, device, seed, say)
+    return _of_name(named(str(network), out), weights, image_size, engine, device, seed, say)
 
 
 def is_run(text: str, out: Path) -> bool:
@@ -71,7 +71,7 @@ def is_run(text: str, out: Path) -> bool:
     return "/" in text and ":" not in text and Path(text).is_dir()
 
 
-def _resolved(text: str, out: Path) -> NetworkName:
+def named(text: str, out: Path) -> NetworkName:
     """Return the network of a name. Raises UsageError with near names of networks and runs, RunError for the folder of
     a run that holds none."""
     try:
@@ -155,13 +155,11 @@ def _of_name(
 
 def _published(name: NetworkName, file: Path | None, image_size: int | None, seed: int) -> nn.Module:
     """Return a network with its head, with weights from a file or random ones."""
-    import torch
-
+    from lensmith.training.seeded import seeded
     from lensmith.zoo.build import build, whole
     from lensmith.zoo.tensors import load_tensors, read_tensors
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(counter(seed, "weights"))
+    with seeded(counter(seed, "weights")):
         network = build(name, image_size=image_size) if name.source != "lensmith" or file is not None else whole(name)
     if file is None:
         return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lensmith.reports.words import quantity
+from lensmith.verbs.cells import cell, plain
 from lensmith.verbs.see import Sights
 
 WIDEST = 46
@@ -26,8 +27,7 @@ def sights(found: Sights) -> None:
     print(f"\n  {'':<{WIDEST}}{'by ascent':>12}{several if said['searched']['pictures'] else '':>20}")
     for name, one in rows:
         highest = one["highest_of_pictures"]
-        shown = name if len(name) < WIDEST else f"{name[: WIDEST - 4]}..."
-        print(f"  {shown:<{WIDEST}}{quantity(one['score']):>12}{'' if highest is None else quantity(highest):>20}")
+        print(f"  {cell(name, WIDEST)}{quantity(one['score']):>12}{'' if highest is None else quantity(highest):>20}")
     for one in said["unreadable"]:
-        print(f"  {one['path']} cannot be read: {one['reason']}")
+        print(f"  {plain(one['path'])} cannot be read: {one['reason']}")
     print(f"\npage  {found.page}")

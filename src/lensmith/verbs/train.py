@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,6 +17,7 @@ from lensmith.data.dataset import Dataset, said_of
 from lensmith.data.source import open_data
 from lensmith.data.split import Splits, split
 from lensmith.data.store import Store
+from lensmith.data.target import number
 from lensmith.errors import RunError, UsageError
 from lensmith.run import Run, create_run, discard, open_run, require_free
 from lensmith.tasks.choose import task_for
@@ -23,7 +25,7 @@ from lensmith.training.recipe import Resolved, resolve
 from lensmith.training.request import Request
 from lensmith.training.stages import Course
 from lensmith.verbs.climb import Climbed, Rung, climb
-from lensmith.verbs.console import Console, Stopwatch
+from lensmith.verbs.console import Console, Stopwatch, if_stopped
 from lensmith.verbs.document import recipe_document, run_document, split_rows
 from lensmith.verbs.finish import close, finish
 from lensmith.verbs.kinds import pictures
@@ -118,7 +120,7 @@ def train(
     device: auto, cpu, cuda or mps. engine: auto, openvino or torch.
     out: the folder of runs. name: the run in it (a free one is made; an existing one is an error).
     resume: go on with an interrupted run, with its own settings; nothing but out and quiet is given along.
-    quiet: say nothing.
+    quiet: show no progress; what is odd in the data, and what was chosen for you, is said all the same.
 
     Raises DataError (empty folder, one class, over 10 % unreadable), UsageError (unknown network, impossible size,
     existing name), WeightsError and RunError (full disk). An error leaves a run only where it can be resumed.
@@ -167,6 +169,11 @@ def train(
         "device": device,
         "engine": engine,
     }
+    if not (network is None or isinstance(network, str)):
+        raise UsageError(
+            f"network is a {type(network).__name__}; train builds its networks itself, by name. Name it as "
+            f"module:factory, where factory() of module.py returns it."
+        )
     console = Console(quiet)
     if resume is not None:
         return _resume(open_run(resume, Path(out)), data, name, Request("", **asked), console)
@@ -221,7 +228,8 @@ class Prepared:
 def _train(request: Request, out: Path, name: str | None, run: Run | None, console: Console) -> Run:
     """Train anew, or go on with `run`: the same way, which then finds what was done already."""
     watch, store = Stopwatch(), Store()
-    prepared = _prepare(request, store, console, watch)
+    with if_stopped("nothing was written" if run is None else _go_on_by(run)):
+        prepared = _prepare(request, store, console, watch)
     if run is None:
         document = run_document(
             request, prepared.resolved, prepared.course, prepared.dataset, prepared.findings, prepared.splits
@@ -333,7 +341,14 @@ def _abandon(run: Run, error: BaseException, console: Console) -> None:
         if not run.resumable:
             discard(run)
             return
-    console.say(f"stopped; go on by: lensmith train --resume {run.folder}")
+    if isinstance(error, KeyboardInterrupt):
+        error.add_note(_go_on_by(run))
+    else:
+        console.note(f"stopped; {_go_on_by(run)}")
+
+
+def _go_on_by(run: Run) -> str:
+    return f"go on by: lensmith train --resume {shlex.quote(str(run.folder))}"
 
 
 def _found_anywhere(weights: str | Path) -> str:
@@ -352,9 +367,9 @@ def _why(climbed: Climbed) -> str:
 
 def _say_findings(findings: Findings, dataset: Dataset, console: Console) -> None:
     if findings.left_out:
-        console.say(f"left out: {len(findings.left_out)} {dataset.example}s (the report names them)")
+        console.note(f"left out: {number(len(findings.left_out), dataset.example)} (the report names them)")
     for warning in findings.warnings:
-        console.say(warning)
+        console.note(warning)
 
 
 def _of_what(dataset: Dataset) -> str:

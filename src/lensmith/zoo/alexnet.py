@@ -20,7 +20,9 @@ two hidden dense layers.
 
 Kept: all of the above, the constants of the normalisation (section 3.3), the first weights (section 5). Changed: the
 paper says 224 x 224, from which 11 x 11 at stride 4 does not give its 55 x 55; 227 does. The normalisation looks at
-neighbours across the two halves, as its formula says, whatever the GPUs did.
+neighbours across the two halves, as its formula says, whatever the GPUs did. The paper's pixels go from 0 to 255 less
+their mean; here they have a deviation of one, so the first weights of conv1 are larger by as much, and all that follows
+is the paper's. With 0.01 there as well, pictures are drowned by the biases of one, and nothing is learned.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from collections import OrderedDict
 from torch import nn
 
 WITH_ONES = ("conv2", "conv4", "conv5")
+WIDTH = 0.01  # standard deviation of the first weights
+PIXELS = 57.0  # standard deviation of photographs on the scale of 0 to 255 (ImageNet's is 57 to 58)
 
 
 def alexnet2012(channels: int = 3) -> nn.Sequential:
@@ -55,7 +59,7 @@ def alexnet2012(channels: int = 3) -> nn.Sequential:
     )
     for name, layer in network.named_children():
         if isinstance(layer, nn.Conv2d):
-            begin(layer, 1.0 if name in WITH_ONES else 0.0)
+            begin(layer, 1.0 if name in WITH_ONES else 0.0, WIDTH * PIXELS if name == "conv1" else WIDTH)
     return network
 
 
@@ -74,11 +78,11 @@ def start_head(head: nn.ModuleList) -> None:
         begin(layer, 1.0 if number < len(head) else 0.0)
 
 
-def begin(layer: nn.Conv2d | nn.Linear, bias: float) -> None:
-    """Draw weights from N(0, 0.01) and set all biases to one value (section 5).
+def begin(layer: nn.Conv2d | nn.Linear, bias: float, width: float = WIDTH) -> None:
+    """Draw weights from N(0, 0.01), or with another deviation, and set all biases to one value (section 5).
 
     Ones give the ReLUs behind them something to let through from the first step on.
     """
-    nn.init.normal_(layer.weight, 0, 0.01)
+    nn.init.normal_(layer.weight, 0, width)
     assert layer.bias is not None
     nn.init.constant_(layer.bias, bias)

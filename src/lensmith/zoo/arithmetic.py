@@ -109,6 +109,8 @@ class Arithmetic:
         for layer in self.layers:
             name = _stage(layer) or name
             found.setdefault(name, []).append(layer)
+        if "vector" in found:  # branches that end early come before maps of later ones
+            found["vector"] = found.pop("vector")
         return tuple(
             Stage(name, len(some), sum(layer.parameters for layer in some), sum(layer.multiply_adds for layer in some))
             for name, some in found.items()

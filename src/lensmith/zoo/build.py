@@ -25,7 +25,7 @@ from lensmith.zoo.nin import nin
 from lensmith.zoo.resnet import ResNet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 
 def convnet(name: str, channels: int) -> nn.Module:
@@ -77,28 +77,15 @@ def build(name: NetworkName, *, image_size: int | None = None, channels: int = 3
     return _of_the_user(name.name)
 
 
-def classifier(
-    name: NetworkName,
-    base: nn.Module,
-    features: int,
-    outputs: int,
-    *,
-    pool: str,
-    dense: Sequence[int],
-    dropout: float,
-    softmax: bool,
-    sides: Sequence[nn.Module] = (),
-    side_weight: float = 0.0,
-) -> Classifier:
-    """Return a base of a network with a new head, as the paper of the network would begin it.
+def begin_as_published(name: NetworkName, network: Classifier, *, softmax: bool) -> Classifier:
+    """Give a new head what the paper of the network says of it, in place; return the classifier.
 
-    `features` is how many numbers the base gives after pooling. `softmax`: whether the outputs are scores of classes
-    of which one is right. `sides` are auxiliary heads, see `Classifier`.
+    `softmax`: whether the outputs are scores of classes of which one is right, which some last layers are made for.
     """
-    last = LAST_LAYERS.get(str(name))
-    inputs = dense[-1] if dense else features
-    made = last(inputs, outputs) if last and softmax else None
-    network = Classifier(base, features, outputs, pool, dense, dropout, last=made, sides=sides, side_weight=side_weight)
+    last, inputs = LAST_LAYERS.get(str(name)), network.head[-1].get_parameter("weight").shape[1]
+    made = last(inputs, network.outputs) if last and softmax else None
+    if made is not None:
+        network.head[-1] = made
     if str(name) in STARTS:
         STARTS[str(name)](network.head)
     return network
@@ -118,16 +105,10 @@ def whole(name: NetworkName, classes: int | None = None, *, channels: int = 3) -
     with torch.no_grad(), torch.device("meta"):
         found: torch.Tensor = weightless(base).eval()(blank)
     shape = found.shape[1:]
-    return classifier(
-        name,
-        base,
-        shape.numel() if there.pool == "flatten" else shape[0],
-        own.published_classes(name.name) if classes is None else classes,
-        pool=there.pool,
-        dense=there.dense,
-        dropout=0.5,
-        softmax=True,
-    )
+    features = shape.numel() if there.pool == "flatten" else shape[0]
+    outputs = own.published_classes(name.name) if classes is None else classes
+    network = Classifier(base, features, outputs, there.pool, there.dense, 0.5)
+    return begin_as_published(name, network, softmax=True)
 
 
 def _torchvision(network: str, image_size: int | None) -> nn.Module:

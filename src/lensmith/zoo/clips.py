@@ -7,9 +7,6 @@ in its first layers alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
 
 FEATURES = 512
@@ -37,21 +34,3 @@ class ClipBase(nn.Module):
         for part in PARTS:
             clips = self.get_submodule(part)(clips)
         return clips.mean((2, 3, 4))
-
-
-class NormaliseClip(nn.Module):
-    """Clips (n, t, s, s, 3) uint8 to (n, 3, t, s, s) float32; `mean` and `std` are on the 0..1 scale, one a channel."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        scale = torch.tensor([1 / (255 * deviation) for deviation in std])
-        shift = torch.tensor([-centre / deviation for centre, deviation in zip(mean, std, strict=True)])
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("shift", shift, persistent=False)
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Return what a network takes."""
-        return (clips.float() * self.scale + self.shift).permute(0, 4, 1, 2, 3)

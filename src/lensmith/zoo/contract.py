@@ -18,7 +18,8 @@ class Contract:
     0..1) are None where no weights fix them: then the statistics of the training split are used. `crop`: the
     fraction of the short side kept by the centre crop. `licence` is that of the weights, None if there are none.
     `pool` says how the base's map (C, h, w) becomes a vector, "mean" or "flatten", and `dense` gives the widths of
-    the hidden layers between it and the classes.
+    the hidden layers between it and the classes. `slower`: what an optimiser's usual learning rate is divided by
+    where it is trained from random weights.
     """
 
     image_size: int
@@ -31,6 +32,7 @@ class Contract:
     licence: str | None = None
     pool: str = "mean"
     dense: tuple[int, ...] = ()
+    slower: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the contract as JSON-able values."""

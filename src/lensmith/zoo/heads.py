@@ -34,9 +34,9 @@ class Classifier(nn.Module):
     `pool` is "mean" (over positions, Lin et al. 2013, section 3.2) or "flatten". Hidden layers have ReLU and
     dropout. The state's names are `base.*` and `head.0.weight`, `head.0.bias`, ..., as the model file keeps them.
 
-    `last` takes the place of the layer that makes the outputs. `sides` are auxiliary heads, for training alone: then
-    the base gives a tuple of what the head gets and what each of them gets, and `side_weight` is how much the sum of
-    their losses counts beside that of the head. Their tensors are `sides.*`, which no model file keeps.
+    `sides` are auxiliary heads, for training alone: then the base gives a tuple of what the head gets and what each of
+    them gets, and `side_weight` is how much the sum of their losses counts beside that of the head. Their tensors are
+    `sides.*`, which no model file keeps.
     """
 
     def __init__(
@@ -48,23 +48,19 @@ class Classifier(nn.Module):
         dense: Sequence[int],
         dropout: float,
         *,
-        last: nn.Module | None = None,
         sides: Sequence[nn.Module] = (),
         side_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        widths = [features, *dense] if last is not None else [features, *dense, outputs]
         self.outputs, self.side_weight = outputs, side_weight
         self.base, self.pool = base, pool
-        self.head = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise(widths))
+        self.head = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise([features, *dense, outputs]))
         self.dropout = nn.Dropout(dropout)
         self.sides = nn.ModuleList(sides)
         for layer in self.head:
             assert isinstance(layer, nn.Linear)
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
-        if last is not None:
-            self.head.append(last)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return (N, outputs) logits of normalised pictures (N, 3, s, s)."""

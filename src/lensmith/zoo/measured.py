@@ -59,12 +59,12 @@ class Measured:
     def _clip_engine(self, device: str) -> Engine:
         import torch
 
-        from lensmith.engines.pytorch import TorchEngine, WithNormalisation
-        from lensmith.zoo.clips import ClipBase, NormaliseClip
+        from lensmith.engines.pytorch import Normalise, TorchEngine, WithNormalisation
+        from lensmith.zoo.clips import ClipBase
         from lensmith.zoo.tensors import load_tensors
 
         assert isinstance(self.preprocessing, Moving)
         base = ClipBase(self.network.rpartition("/")[2])
         load_tensors(base, {name: torch.from_numpy(np.array(tensor)) for name, tensor in self.tensors.items()})
         picture = self.preprocessing.picture
-        return TorchEngine(WithNormalisation(base, NormaliseClip(picture.mean, picture.std), "mean"), device)
+        return TorchEngine(WithNormalisation(base, Normalise(picture.mean, picture.std, {}), "mean"), device)

@@ -15,7 +15,7 @@ from torch import nn
 
 from lensmith.zoo import cut as cutting
 from lensmith.zoo import googlenet
-from lensmith.zoo.build import build, classifier
+from lensmith.zoo.build import begin_as_published, build
 from lensmith.zoo.heads import Classifier
 from lensmith.zoo.inception_v2 import convolution
 from lensmith.zoo.names import canonical
@@ -72,21 +72,20 @@ def new_classifier(
     """Return a network to be trained from nothing: its base up to a cut, a head, and its auxiliary heads, if any.
 
     Those behind the cut are left out. Raises UsageError for an unknown cut or an impossible size. See
-    `build.classifier` for the rest.
+    `Classifier` and `begin_as_published` for the rest.
     """
     name = canonical(network)
     sides = SIDES.get(network)
     whole = build(name, image_size=image_size)
     base, _, places = cutting.base_with_sides(whole, cut, sides.places if sides else (), image_size)
-    return classifier(
-        name,
+    made = Classifier(
         base,
         features,
         outputs,
-        pool=pool,
-        dense=dense,
-        dropout=dropout,
-        softmax=softmax,
+        pool,
+        dense,
+        dropout,
         sides=[sides.build(place.shape[0], outputs) for place in places] if sides else (),
         side_weight=sides.weight if sides else 0.0,
     )
+    return begin_as_published(name, made, softmax=softmax)

@@ -20,7 +20,7 @@ WORDS = 32
 """How many words of a sentence are shown to a network that takes any number."""
 
 
-class Reading(nn.Module):
+class WordLine(nn.Module):
     """A text CNN that takes its words as a line with one channel: (N, 1, L) -> (N, features)."""
 
     def __init__(self, words: TextCNN) -> None:
@@ -51,7 +51,7 @@ def trained(base: Base | Measured, widths: Sequence[int], image_size: int | None
             shape = (3, base.preprocessing.frames, side, side)
             return Classifier(part, features, outputs, "mean", hidden, 0.0), shape
         if base.network == TEXT:
-            return Classifier(Reading(_text(base)), features, outputs, "flatten", hidden, 0.0), (1, WORDS)
+            return Classifier(WordLine(_text(base)), features, outputs, "flatten", hidden, 0.0), (1, WORDS)
     return dense_stack(features, [*hidden, outputs]), (features,)
 
 

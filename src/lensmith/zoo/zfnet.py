@@ -17,8 +17,9 @@ of four. So the first filters are smaller and the stride is two, nothing else of
 62,357,608 parameters. ReLU follows every layer but the last; dropout of one half the two hidden dense layers.
 
 Kept: all of the above, one tower without groups, first weights N(0, 0.01) with biases of zero. Changed: filters of the
-first layer whose root mean square exceeds 0.1 are scaled back in the paper (section 3.1), and left alone here. For the
-normalisation across maps it refers to AlexNet, whose constants are taken.
+first layer whose root mean square exceeds 0.1 are scaled back in the paper (section 3.1), and left alone here. Its
+pixels go from 0 to 255 less their mean; here they have a deviation of one, and the first weights of conv1 are larger by
+as much (`alexnet.PIXELS`). For the normalisation across maps it refers to AlexNet, whose constants are taken.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from lensmith.zoo.alexnet import begin, response_norm
+from lensmith.zoo.alexnet import PIXELS, WIDTH, begin, response_norm
 
 
 def zfnet(channels: int = 3) -> nn.Sequential:
@@ -51,9 +52,9 @@ def zfnet(channels: int = 3) -> nn.Sequential:
             pool5=nn.MaxPool2d(3, stride=2, ceil_mode=True),
         )
     )
-    for layer in network:
+    for name, layer in network.named_children():
         if isinstance(layer, nn.Conv2d):
-            begin(layer, 0.0)
+            begin(layer, 0.0, WIDTH * PIXELS if name == "conv1" else WIDTH)
     return network
 
 

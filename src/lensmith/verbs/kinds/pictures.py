@@ -163,10 +163,18 @@ def ask(model: Model, places: Sequence[str | Path], store: Store, console: Conso
         yield Said(path, answers.get(index), reasons.get(index, ""))
 
 
-def list_pictures(places: Sequence[str | Path]) -> list[str]:
-    """Return the pictures at the places, folders in the order of names. Raises DataError for what is not there."""
+def list_pictures(places: str | Path | Sequence[str | Path]) -> list[str]:
+    """Return the pictures at one place or several, folders in the order of names.
+
+    Raises DataError for what is not there, UsageError for what is no place, or none at all.
+    """
+    every = [places] if isinstance(places, str | Path) else places
+    if not isinstance(every, Sequence) or not all(isinstance(place, str | Path) for place in every):
+        raise UsageError("pictures are files or folders; save what is in memory to one first.")
+    if not every:
+        raise UsageError("no picture is named. Name files or folders.")
     found: list[str] = []
-    for place in map(Path, places):
+    for place in map(Path, every):
         if place.is_dir():
             inside = [str(path) for path in _walk(place)]
             if not inside:
