@@ -16,7 +16,7 @@ from lensmith.seeing.attribution import integrated, reconstruct, saliency, smoot
 from lensmith.seeing.cams import cam, drawn_layer, grad_cam, guided_grad_cam
 from lensmith.seeing.eye import pixels_of
 from lensmith.seeing.gradients import Score, gradient, of_output, of_region
-from lensmith.seeing.layers import layers, named
+from lensmith.seeing.layers import layers, named, tapped
 from seeing_networks import WAYS, Pooled, Small, drawn, eye_of, squares_of
 
 TARGETS = [2, 0, 4]
@@ -231,7 +231,30 @@ def test_max_pooling_goes_back_by_its_switches() -> None:
     assert found[0, 0].nonzero().tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_unit_at_the_limit_of_a_relu6_is_guided_back(inplace: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 1, 1, bias=False), nn.ReLU6(inplace), nn.Flatten())
+    with torch.no_grad():
+        network[0].weight.fill_(1)
+    pixels = torch.tensor([9.0, 2.0, -1.0, 5.0]).reshape(1, 1, 2, 2).repeat(1, 3, 1, 1)
+    found = saliency(network, pixels, lambda outputs: outputs.sum(1), "guided")
+    assert found[0, 0].flatten().tolist() == [1, 1, 0, 1]  # 27 and 15 are above 6, 6 is at it, -3 below 0
+
+
+def test_without_max_pooling_a_pattern_still_tells_pictures_apart() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    pixels = pixels_of(squares_of(6, 15)) / 255 - 0.5
+    found = reconstruct(network, pixels, named(layers(network, pixels), "4"), 0)
+    with tapped(network, named(layers(network, pixels), "4")) as tap:
+        network(pixels)
+    places = tap.value[:, 0].flatten(1).argmax(1).tolist()
+    one, other = next((a, b) for a in range(6) for b in range(a) if places[a] == places[b])
+    assert torch.cosine_similarity(found[one].flatten(), found[other].flatten(), 0) < 0.99  # the sizes differ anyway
+
+
 def test_a_network_may_begin_by_changing_its_input() -> None:
+    torch.manual_seed(1)
     network = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
     pixels = torch.linspace(-1, 1, 108).reshape(1, 3, 6, 6)
     before = pixels.clone()

@@ -17,10 +17,11 @@ from lensmith.reports import steadiness
 from lensmith.reports.levels import Steps, figure, scale
 from lensmith.run import Run
 from lensmith.seeing.disturbances import DISTURBANCES, Series, disturbed, middle, series, with_margin
+from lensmith.seeing.evenly import evenly
 from lensmith.tasks.classification import Classification
 from lensmith.tasks.multilabel import Multilabel
 from lensmith.tasks.regression import Regression
-from lensmith.verbs.disturbing import spread, still
+from lensmith.verbs.disturbing import still
 from running import lensmith as front_door
 
 SIDE = 32
@@ -214,7 +215,7 @@ def test_wrong_levels(text: str, message: str) -> None:
 
 
 def test_positions_are_spread() -> None:
-    assert spread(10, 3).tolist() == [0, 4, 9] and spread(3, 10).tolist() == [0, 1, 2]
+    assert evenly(10, 3) == [0, 4, 9] and evenly(3, 10) == [0, 1, 2] and evenly(0, 3) == []
 
 
 def test_what_stays_the_same() -> None:

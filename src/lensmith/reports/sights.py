@@ -50,7 +50,6 @@ def page(found: Mapping[str, Any], pictures: Mapping[str, Image.Image], smooth: 
         "by_layer": _by_layer(found["filters"]),
         "how": STARTS[found["start"]],
         "file": lambda name: PurePath(name).name,
-        "times": _times,
         "missing": _missing(found),
     }
     return str(draw("see/page.html", values))
@@ -90,16 +89,6 @@ def _by_layer(filters: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[st
     for one in filters:
         found.setdefault(one["layer"], []).append(one)
     return found
-
-
-def _times(reached: float, highest: float | None) -> str:
-    """Return how a score compares to the highest of any picture, in words; nothing where that says nothing."""
-    if highest is None:
-        return ""
-    if highest > 0 and reached > highest:
-        times = reached / highest
-        return f"{times:.1f} times that" if times < 9.95 else f"{times:,.0f} times that"
-    return "less than that" if reached < highest else ""
 
 
 def _chart(activations: Sequence[Mapping[str, Any]]) -> Markup:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lensmith.reproduce import generator
-from lensmith.seeing.gradients import Score, activations, gradient
+from lensmith.seeing.gradients import Score, activations, gradient, switched
 from lensmith.seeing.layers import Layer, as_map, tapped
 
 
@@ -67,7 +67,9 @@ def reconstruct(eye: nn.Module, pixels: Tensor, layer: Layer, channel: int) -> T
     """Return the pattern that excited the strongest unit of a layer's channel (Zeiler and Fergus 2014, section 2.1).
 
     All other units are set to zero; what is left is sent back through the layers below: through the maxima of max
-    pooling alone, negative signals stopped at every ReLU. `layer` gives a map.
+    pooling alone, negative signals stopped at every ReLU. Where there is no max pooling, such a pattern would be the
+    same for every picture: there signals are also stopped where the ReLU gave nothing (guided backpropagation,
+    Springenberg et al. 2015, section 3.4). `layer` gives a map, or a row of numbers.
     """
     at = pixels.detach().requires_grad_()
     with tapped(eye, layer) as tap:
@@ -75,4 +77,6 @@ def reconstruct(eye: nn.Module, pixels: Tensor, layer: Layer, channel: int) -> T
     units = as_map(tap.value)[:, channel].flatten(1)
     strongest = units.amax(1)
     signal = strongest * strongest.detach()  # its gradient at the strongest unit is what the unit gave
-    return gradient(signal, at, "rectified" if activations(signal) else "plain")
+    if not activations(signal):
+        return gradient(signal, at)
+    return gradient(signal, at, "rectified" if switched(signal) else "guided")

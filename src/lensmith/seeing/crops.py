@@ -106,7 +106,7 @@ def field_of(eye: Eye, side: int, layer: Layer) -> Field:
 
 def patterns(eye: Eye, squares: np.ndarray, layer: Layer, channel: int) -> np.ndarray:
     """Return what in each picture (n, s, s, 3) excited its strongest unit of a channel, sent back through the layers
-    below as in a deconvnet: (n, s, s, 3) float32, zero where the unit did not look."""
+    below (`reconstruct`): (n, s, s, 3) float32, zero where the unit did not look."""
     traces = reconstruct(eye, eye.pixels(squares), layer, channel)
     found: np.ndarray = traces.permute(0, 2, 3, 1).cpu().numpy()
     return found

@@ -19,7 +19,7 @@ Rule = Literal["plain", "guided", "rectified"]
 deconvnet (Zeiler and Fergus 2014, section 2.1). guided: r where both are (Springenberg et al. 2015, section 3.4)."""
 
 # Nodes of autograd's graph. The others let through what is large and hold back what is small, as a ReLU does.
-RELU = "ReluBackward0"
+RELU, LIMITED = "ReluBackward0", "HardtanhBackward0"
 ALIKE = {
     "HardtanhBackward0": "ReLU6 or hard tanh",
     "ThresholdBackward0": "threshold",
@@ -63,12 +63,19 @@ def activations(scores: Tensor) -> dict[str, int]:
     return found
 
 
+def switched(scores: Tensor) -> bool:
+    """Return whether max pooling lies behind the scores: its switches are what a deconvnet knows a picture by."""
+    return any("MaxPool" in node.name() for node in _nodes(scores))
+
+
 def _changed(scores: Tensor, rule: str) -> int:
     """Make every ReLU of the graph follow the rule; return how many there are."""
     nodes = [node for node in _nodes(scores) if node.name() == RELU or node.name() in ALIKE]
     for node in nodes:
         if rule == "guided":
             node.register_prehook(_positive)
+            if node.name() == LIMITED:
+                node.register_hook(_where(node._saved_self > node._saved_min_val))
         else:
             node.register_hook(_as_if_open)
     return len(nodes)
@@ -77,6 +84,17 @@ def _changed(scores: Tensor, rule: str) -> int:
 def _positive(gradients: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Return what reaches a node without its negative part; the node itself then asks x > 0."""
     return tuple(None if one is None else one.clamp_min(0) for one in gradients)
+
+
+def _where(active: Tensor) -> Callable[..., tuple[Tensor | None, ...]]:
+    """Return a hook that hands back what reached a node with an upper limit, above that too: x > 0 is all that the rule
+    asks, and a unit at its limit is the strongest there is."""
+
+    def handing(handed_back: Sequence[Tensor | None], reached: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+        (first,) = reached
+        return (None if first is None else first.clamp_min(0) * active, *handed_back[1:])
+
+    return handing
 
 
 def _as_if_open(handed_back: Sequence[Tensor | None], reached: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:

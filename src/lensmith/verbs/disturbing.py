@@ -18,6 +18,7 @@ from lensmith.errors import DataError, UsageError
 from lensmith.model import load_model
 from lensmith.run import Run
 from lensmith.seeing.disturbances import Series, disturbed, middle, with_margin
+from lensmith.seeing.evenly import evenly
 from lensmith.seeing.subject import Subject
 from lensmith.tasks.interface import Answers, Task
 from lensmith.verbs.evaluate import contents_used, held_out
@@ -63,16 +64,11 @@ def given(subject: Subject, run: Run | None, data: str | Path | None, most: int,
     count = len(found.paths)
     if count <= most:
         return found
-    chosen = spread(count, most)
+    chosen = np.array(evenly(count, most), np.int64)
     targets = None if found.targets is None else found.targets[chosen]
     note = f"{most:,} of {count:,} pictures were used, spread over all; --most takes more."
     paths = tuple(found.paths[place] for place in chosen)
     return Given(found.source, found.split, found.root, paths, targets, (*found.notes, note))
-
-
-def spread(count: int, most: int) -> np.ndarray:
-    """Return at most `most` of `count` positions, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
 def look(
@@ -88,7 +84,7 @@ def look(
 
     Raises DataError where no picture can be read.
     """
-    side, wanted = subject.geometry.image_size, set(spread(len(these.paths), keep).tolist()) if keep else set()
+    side, wanted = subject.geometry.image_size, set(evenly(len(these.paths), keep)) if keep else set()
     places: list[int] = []
     answers: list[np.ndarray] = []
     unreadable: list[tuple[str, str]] = []
