@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from lensmith.seeing.eye import scores_of
 from lensmith.seeing.gradients import gradient
 from lensmith.seeing.layers import last_map, layers, named, tapped
 from lensmith.seeing.subject import Subject, Target
+from lensmith.tasks.classification import Classification
 from lensmith.verbs.subject import MEAN, STD, open_subject
 
 
@@ -210,6 +212,12 @@ def test_a_class_may_be_a_number() -> None:
     for wrong in (3, "\u00b2"):
         with pytest.raises(UsageError, match="no class"):
             subject.target(wrong)
+
+
+def test_classes_of_nearly_one_name_are_told_apart() -> None:
+    subject = replace(open_subject(Small(), image_size=16), task=Classification(("crane bird", "Crane", "cranesbill")))
+    assert subject.alike(subject.target("Crane")) == "'Crane' is a class; so is crane bird."
+    assert subject.alike(subject.target("crane bird")) == subject.alike(subject.target("cranesbill")) == ""
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:

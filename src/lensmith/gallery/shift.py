@@ -137,7 +137,7 @@ class Shift:
             Part(
                 "What was asked",
                 f"A digit and some moves of it (right, down). Below: what {pictures['kinds'][0]} said, then what "
-                f"{pictures['kinds'][1]} said.",
+                f"{pictures['kinds'][1]} said; ✗ is wrong.",
                 [Plate("", strip("Moved digits", pictures["columns"], _shown(pictures)))],
             ),
             Part("The numbers", "Shares of held-out digits named rightly.", [Plate("", table("Four", columns, rows))]),
@@ -181,7 +181,10 @@ def _shown(pictures: Values) -> list[tuple[str, list[Picture]]]:
     return [
         (
             f"a {row['target']}",
-            [Picture(uri, f"{one} · {other}") for uri, (one, other) in zip(row["uris"], row["said"], strict=True)],
+            [
+                Picture(uri, " · ".join(name if name == row["target"] else f"{name} ✗" for name in said))
+                for uri, said in zip(row["uris"], row["said"], strict=True)
+            ],
         )
         for row in pictures["rows"]
     ]

@@ -66,6 +66,13 @@ class Subject:
             return Target(classes[place], 0, 1.0 if place else -1.0)
         return Target(classes[place], place)
 
+    def alike(self, target: Target) -> str:
+        """Return a sentence on classes that might have been meant too, "" where there are none: ImageNet has "crane",
+        the machine, and "crane bird"."""
+        name = target.name.casefold()
+        near = [one for one in self.task.classes if one != target.name and f"{one.casefold()} ".startswith(f"{name} ")]
+        return f"{target.name!r} is a class; so {'is' if len(near) == 1 else 'are'} {', '.join(near)}." if near else ""
+
     def speaking(self, output: int, sign: float) -> Target:
         """Return what an output speaks for with a sign, as `Task.explained` gives them."""
         classes = self.task.classes

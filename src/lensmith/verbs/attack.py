@@ -92,7 +92,9 @@ def attack(
         network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.say
     )
     if to is not None and subject.task.classes:
-        asked = replace(asked, to=subject.target(to).name)
+        wanted = subject.target(to)
+        console.note(subject.alike(wanted))
+        asked = replace(asked, to=wanted.name)
     folder = Folder.of(save, run_of(network, Path(out)), "attacked")
     paths = list_pictures(pictures)
     found: list[Attacked] = []

@@ -64,8 +64,9 @@ class Console:
             print(line, file=sys.stderr, flush=True)
 
     def note(self, line: str) -> None:
-        """Print one line, even when quiet: what is odd in the data, or was chosen for the user."""
-        print(plain(line), file=sys.stderr, flush=True)
+        """Print a line, if there is one, even when quiet: what is odd in the data, or was chosen for the user."""
+        if line:
+            print(plain(line), file=sys.stderr, flush=True)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[..., None]]:

@@ -77,9 +77,9 @@ class Explanations(list[Explanation]):
     unreadable: the pictures that could not be read. folder: where page.html, the sheets and the arrays lie. seconds:
     for all, grades included, once the network was there."""
 
-    def __init__(self, network: str, folder: Path) -> None:
+    def __init__(self, network: str, folder: Path, question: Question) -> None:
         super().__init__()
-        self.network, self.folder = network, folder
+        self.network, self.folder, self.question = network, folder, question
         self.entries: list[dict[str, Any]] = []
         self.unreadable: list[Unreadable] = []
         self.seconds = 0.0
@@ -93,6 +93,9 @@ class Explanations(list[Explanation]):
         """Return the JSON-ready form that --json prints."""
         return {
             "network": self.network,
+            "method": self.question.method,
+            "target": self.question.target,
+            "seed": self.question.settings.seed,
             "page": None if self.page is None else str(self.page),
             "seconds": round(self.seconds, 3),
             "explanations": self.entries,
@@ -123,9 +126,9 @@ def answers(question: Question) -> tuple[Explanations, Iterator[Explanation]]:
         seed=question.settings.seed,
         say=console.say,
     )
-    if question.target is not None:
-        subject.target(question.target)  # a class that is not there is an error before anything is read
-    told = Explanations(subject.name, folder.path)
+    if question.target is not None:  # a class that is not there is an error before anything is read
+        console.note(subject.alike(subject.target(question.target)))
+    told = Explanations(subject.name, folder.path, question)
     return told, _written(subject, question, list(zip(paths, names, strict=True)), folder, told, console)
 
 

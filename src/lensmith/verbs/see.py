@@ -108,6 +108,8 @@ def see(
     folder = Folder.of(save, run, "sights")
     keep_memory()
     chosen, wanted = _chosen(subject, layer, filters), _wanted(subject, classes)
+    for one in wanted:
+        console.note(subject.alike(one))
     shown, searched, source = _pictures(subject, pictures, search, run, count, store, console)
     scores = subject.says(searched.squares) if len(searched) else np.empty((0, subject.task.outputs), np.float32)
     look = Look(subject, searched, scores, seed, store, console)
