@@ -739,13 +739,13 @@ def test_json_is_all_that_json_prints(scratch: Run, pictures: Path, out: Path, c
         assert ESCAPE not in said.out + said.err
 
 
-def test_quiet_says_nothing_and_lines_are_plain(scratch: Run, pictures: Path, out: Path, capsys: Any) -> None:
+def test_quiet_says_only_what_is_odd_and_lines_are_plain(scratch: Run, pictures: Path, out: Path, capsys: Any) -> None:
     loud = lensmith(capsys, "train", pictures, *SMALL[:-1], "--epochs", 1, "--out", out, "--name", "loud")
     assert "24 pictures with 3 classes" in loud.err
     assert ESCAPE not in loud.out + loud.err and "\r" not in loud.out + loud.err
     assert str(out / "loud" / "report.html") in loud.out and "lensmith predict" in loud.out
     quiet = lensmith(capsys, "train", pictures, *SMALL, "--epochs", 1, "--out", out, "--name", "quiet")
-    assert quiet.err == ""
+    assert quiet.err == "Fewer than 20 pictures in 3 of 3 classes (cross, disc, square).\n"  # no progress, no summary
     assert lensmith(capsys, "evaluate", scratch.folder, "--quiet").err == ""
 
 
