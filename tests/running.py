@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from lensmith import cli
+from lensmith.files import OURS
 
 ESCAPE = "\x1b"
 
@@ -99,8 +100,8 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return the hidden (temporary) files and folders below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*"))
+    """Return the hidden (temporary) files and folders below a folder, but for the mark of those that lensmith wrote."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name != OURS)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import lensmith
 from lensmith.data.preprocess import Preprocessing
 from lensmith.engines.interface import batches
 from lensmith.errors import DataError, RunError, UsageError
+from lensmith.files import OURS
 from lensmith.reports import fragility
 from lensmith.run import Run
 from lensmith.seeing.adversarial import FULL, attacked, coin_noise, descend, fgsm_at, smallest, step_of
@@ -501,8 +502,12 @@ def test_names_are_escaped(shapes: Path, tmp_path: Path) -> None:
 
 def test_no_picture_of_the_user_is_written_over(run: Run, pictures: Path) -> None:
     (pictures / "disc-noise.png").write_bytes((pictures / "disc.png").read_bytes())
+    with pytest.raises(UsageError, match=r"which holds files of others"):
+        lensmith.attack(run, pictures, save=pictures, quiet=True)
+    (pictures / OURS).touch()  # even there
     with pytest.raises(UsageError, match=r"where your disc-noise.png lies: it would be written over"):
         lensmith.attack(run, pictures, save=pictures, quiet=True)
+    (pictures / OURS).unlink()
     assert sorted(path.name for path in pictures.iterdir()) == ["cross.png", "disc-noise.png", "disc.png", "square.png"]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import lensmith
 from lensmith.errors import DataError, UsageError
+from lensmith.files import OURS
 from lensmith.reports import explaining
 from lensmith.seeing.explanation import Explanation
 from lensmith.seeing.grading import Examined
@@ -62,6 +63,7 @@ def test_it_writes_a_page_sheets_and_arrays(trained: Path, pictures: Path, tmp_p
     said = front_door(capsys, "explain", trained, pictures, "--method", "grad-cam", "--save", save)
     assert said.code == 0, said.err
     assert sorted(path.name for path in save.iterdir()) == [
+        OURS,
         "a-2.npz",
         "a-2.png",
         "a.npz",
@@ -186,7 +188,7 @@ def test_an_interruption_leaves_whole_files_and_says_where(trained: Path, pictur
     with pytest.raises(KeyboardInterrupt) as stopped:
         coming.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
     assert stopped.value.__notes__ == [f"what was explained so far is in {save}, without a page"]
-    assert sorted(path.name for path in save.iterdir()) == ["a.npz", "a.png"]
+    assert sorted(path.name for path in save.iterdir()) == [OURS, "a.npz", "a.png"]
     with np.load(save / "a.npz") as kept, Image.open(save / "a.png") as sheet:
         assert kept["map"].shape == (32, 32) and sheet.convert("RGB").width > 0
 
@@ -224,9 +226,30 @@ def test_names_of_files_are_harmless_and_each_its_own(trained: Path, pictures: P
 # What is refused.
 
 
+def test_a_folder_with_files_of_others_is_refused(trained: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="files of others"):
+        lensmith.explain(trained, pictures / "a.png", grade=False, save=pictures)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for _ in range(2):  # the second time it is ours
+        lensmith.explain(trained, pictures / "a.png", method="saliency", grade=False, save=empty)
+
+
+def test_what_was_explained_is_not_explained_again(
+    trained: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures)
+    first, second = (lensmith.explain(trained, ".", method="saliency", grade=False, save="explained") for _ in range(2))
+    assert [one.path for one in first] == [one.path for one in second] and len(first)
+    assert len(lensmith.explain(trained, "explained", method="saliency", grade=False, save="more"))  # when asked for
+
+
 def test_no_picture_of_the_user_is_written_over(trained: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
     before = (pictures / "a.png").read_bytes()
+    with pytest.raises(UsageError, match=r"save is '\.', which holds files of others"):
+        lensmith.explain(trained, "a.png", save=".")
+    (pictures / OURS).touch()  # even there
     with pytest.raises(UsageError, match=r"save is '\.', where your a.png lies: it would be written over"):
         lensmith.explain(trained, "a.png", save=".")
     assert (pictures / "a.png").read_bytes() == before

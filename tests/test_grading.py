@@ -185,6 +185,11 @@ def test_of_two_classes_an_answer_that_is_never_overturned_has_no_map() -> None:
     assert found.verdict == NOT_MODEL and "hardly hangs on this picture" in found.sentence
 
 
+def test_an_answer_that_is_not_given_has_nothing_to_lose() -> None:
+    found = of_the_first(of_two(lambda square: in_the_corner(square) - 13), spot(8, 8))
+    assert found.verdict == NOT_MODEL and "The network gives this answer 0.2% here" in found.sentence
+
+
 def test_a_map_and_random_maps_are_measured_alike() -> None:
     square = checks()
     begun = trial(asked(in_the_corner), square, TARGET)

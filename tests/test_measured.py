@@ -113,6 +113,19 @@ def test_a_table_without_names_may_have_decimal_commas(tmp_path: Path) -> None:
     assert dataset.columns == ("1", "2") and dataset.cells[0] == ("0.5", "1.5")
 
 
+def test_points_may_part_thousands_before_a_decimal_comma(tmp_path: Path) -> None:
+    (tmp_path / "sums.csv").write_text("sum;kind\n1.570,50;a\n0,5;b\n12.000;a\n-3.001.200,25;b\n7;a\n")
+    dataset = open_data(tmp_path / "sums.csv", target="kind")
+    assert [cells[0] for cells in dataset.cells] == ["1570.50", "0.5", "12000", "-3001200.25", "7"]
+
+
+def test_a_column_without_a_finite_number_is_told() -> None:
+    cells = [("inf", str(number)) for number in range(40)]
+    encoding, notes = fit_encoding(("a", "b"), cells, "standardise")
+    assert [column.name for column in encoding.columns] == ["b"]
+    assert notes == ["The column 'a' holds no finite number, only such as 'inf': left out."]
+
+
 def test_y_beside_x_is_a_place_and_not_what_is_learned(tmp_path: Path) -> None:
     file = halves(tmp_path, ",", False, "x,y,survived")
     with pytest.raises(DataError, match=r"not clear what to learn.*--target COLUMN"):

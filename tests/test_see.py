@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import lensmith
 from conftest import write_shapes
 from lensmith.errors import DataError, UsageError
+from lensmith.files import OURS
 from lensmith.reports import mosaic
 from lensmith.seeing.crops import Field, field_of, patterns, peaks
 from lensmith.seeing.eye import pixels_of
@@ -366,6 +367,8 @@ def test_no_picture_of_the_user_is_written_over(run: Path, shapes: Path, tmp_pat
     own = tmp_path / "picture-1.png"
     shutil.copy(shapes / "disc" / "000.png", own)
     before = own.read_bytes()
+    refused(front_door(capsys, "see", run, own, "--save", tmp_path), 2, "holds files of others", "an empty folder")
+    (tmp_path / OURS).touch()  # even there
     said = front_door(capsys, "see", run, own, "--in", tmp_path, "--steps", "1", "--save", tmp_path)
     refused(said, 2, "picture-1.png", "would be written over", "Choose another folder")
     assert own.read_bytes() == before and not (tmp_path / "page.html").exists()

@@ -174,8 +174,17 @@ def test_scores_with_a_sigmoid_each_are_labels() -> None:
     np.testing.assert_allclose(subject.answers(squares(2, 8)), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("end", [lambda x: {"scores": x, "more": x * 2}, lambda x: (x, x * 2), lambda x: [(x,)]])
-def test_of_several_tensors_the_first_is_taken(end: Callable[[Tensor], object]) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: {"scores": x, "more": x * 2},
+        lambda x: {"loss": x.sum(), "logits": x},
+        lambda x: {"aux": x[:, 0], "scores": x},
+        lambda x: (x.mean(), x, x * 2),
+        lambda x: [(x,)],
+    ],
+)
+def test_of_several_tensors_the_scores_are_taken(end: Callable[[Tensor], object]) -> None:
     torch.manual_seed(0)
     network = Ending(end)
     plain = Ending(lambda x: x)
@@ -230,3 +239,25 @@ def test_pictures_come_to_where_the_network_is() -> None:
     eye = open_subject(Small(), image_size=16).eye.to("meta")
     pixels = eye.pixels(squares(2, 16))
     assert pixels.device.type == "meta" and eye(pixels).device.type == "meta"
+
+
+def test_random_weights_stand_in_the_name() -> None:
+    said: list[str] = []
+    subject = open_subject("lenet5", weights="none", say=said.append)
+    assert subject.name == "lensmith/lenet5, random weights" and not said
+    open_subject("lenet5", say=said.append)
+    assert len(said) == 1 and "random weights" in said[0]
+
+
+def test_modules_of_a_factory_are_opened_like_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_to_see.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def half():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).half()\n"
+        "def lazy():\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(3))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said: list[str] = []
+    subject = open_subject("mine_to_see:half", image_size=8, say=said.append)
+    assert np.isfinite(subject.says(squares(2, 8))).all() and not said  # the weights are what the factory gives
+    with pytest.raises(UsageError, match="cannot be looked into"):
+        open_subject("mine_to_see:lazy", image_size=8)

@@ -33,5 +33,5 @@ class UsageError(LensmithError):
 def nearest(word: str, allowed: Iterable[str], most: int = 3) -> str:
     """Return ` Nearest: a, b, c.` for the words in `allowed` closest to `word`, or an empty string."""
     folded = {name.casefold(): name for name in allowed}
-    close = difflib.get_close_matches(word.casefold(), folded, n=most, cutoff=0.5)
+    close = difflib.get_close_matches(str(word).casefold(), folded, n=most, cutoff=0.5)
     return f" Nearest: {', '.join(folded[name] for name in close)}." if close else ""

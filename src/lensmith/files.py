@@ -25,6 +25,9 @@ NOT_HERE = (
     errno.EPERM,
 )
 
+OURS = ".lensmith"
+"""The name of a file that marks a folder as written by lensmith: what lies there may be written over."""
+
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:

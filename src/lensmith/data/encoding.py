@@ -119,6 +119,9 @@ def _fitted(name: str, cells: Sequence[str], kind: str, notes: list[str]) -> Col
     if not filled:
         notes.append(f"The column {name!r} is empty: left out.")
         return None
+    if len(endless) == len(filled):
+        notes.append(f"The column {name!r} holds no finite number, only such as {endless[0]!r}: left out.")
+        return None
     if numbers and len(odd) <= MOST_ODD * len(filled):
         if odd:
             notes.append(f"The column {name!r} holds numbers, and words such as {odd[0]!r}: these count as missing.")

@@ -25,6 +25,8 @@ PICTURE_COLUMNS = ("path", "file", "filename", "image", "picture", "img", "name"
 HEADLESS = ("picture", "label")
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d+", re.ASCII)
+IN_GROUPS = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 DECIMAL_POINT = re.compile(r"[+-]?[\d,]*\.\d+([eE][+-]?\d+)?", re.ASCII)
 
@@ -124,10 +126,13 @@ def _delimited(file: Path, text: str) -> Table:
 
 
 def _with_points(cells: list[str]) -> list[str]:
-    """Return a column with its decimal commas as points, unless points stand in it too: its commas then part thousands.
+    """Return a column with its decimal commas as points, unless points stand in it too: its commas then part thousands,
+    or, where a comma follows them as in 1.570,50, the points do.
 
     Only where no comma divides the cells can one be told from a decimal comma.
     """
+    if any(map(GROUPED.fullmatch, cells)):
+        return [cell.replace(".", "").replace(",", ".") if IN_GROUPS.fullmatch(cell) else cell for cell in cells]
     if any(map(DECIMAL_POINT.fullmatch, cells)):
         return cells
     return [cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells]

@@ -56,7 +56,7 @@ class Box:
     @property
     def channels(self) -> int:
         """How many maps there are, or numbers of a vector or token."""
-        return math.prod(self.made) // math.prod(self.sides) if self.sides else self.made[-1]
+        return math.prod(self.made) // math.prod(self.sides) if self.sides else [1, *self.made][-1]
 
     def cost(self, name: str) -> int:
         """Return the parameters or multiply_adds of its layers together."""

@@ -136,7 +136,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
             f"A change of {size} moves the number",
             f"From {first}. A number has no answer that flips: --to NUMBER asks how little makes it reach another one.",
         ]
-    does = f"makes it say {found['to']}" if found["to"] is not None else "changes its answer"
+    verb = "reach" if found.get("task") == "regression" else "say"
+    does = f"makes it {verb} {found['to']}" if found["to"] is not None else "changes its answer"
     said = [_head(found, does)]
     same = "does the same" if found["to"] is not None else "changes the answer"
     said.append(

@@ -118,7 +118,7 @@ def ascend(eye: Eye, wanted: Sequence[Wanted], side: int, way: Way, seed: int = 
         size = detail if step <= COARSE * way.steps else side
         scores = scored(eye, _shown(pixels, size, way, seed, step), wanted, LEAK)
         cost = way.decay * ((pixels - GREY) / GREY).square().sum((1, 2, 3))
-        (slope,) = torch.autograd.grad((scores - cost).sum(), numbers)
+        slope = _slope(scores, scores - cost, numbers)
         with torch.no_grad():
             if adam is not None:
                 numbers.grad = -slope
@@ -181,6 +181,16 @@ class _Reached(Exception):
     """The layer asked for has run; nothing above it is needed."""
 
 
+def _slope(scores: Tensor, climbed: Tensor, at: Tensor) -> Tensor:
+    """Return the gradient of what is climbed. Raises UsageError where the scores have none."""
+    if not scores.requires_grad:
+        raise UsageError(
+            "the answers have no gradient at the pixels, so nothing can be climbed. Does it run in no_grad?"
+        )
+    (found,) = torch.autograd.grad(climbed.sum(), at)
+    return found
+
+
 def _start(
     eye: Eye, wanted: Sequence[Wanted], side: int, way: Way, seed: int, make: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
@@ -191,7 +201,8 @@ def _start(
     numbers = torch.stack([_drawn(one, side, way, seed, LOUDNESS[0]) for one in wanted]).to(device)
     for loudness in LOUDNESS[1:] if wanted[0].layer else ():
         at = numbers.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(scored(eye, make(at, side), wanted, LEAK).sum(), at)
+        scores = scored(eye, make(at, side), wanted, LEAK)
+        slope = _slope(scores, scores, at)
         silent = [place for place, one in enumerate(slope) if not one.any()]
         for place in silent:
             numbers[place] = _drawn(wanted[place], side, way, seed, loudness)

@@ -19,7 +19,7 @@ BATCH = 32
 
 class Eye(nn.Module):
     """Pixels (N, 3, s, s) float32 from 0 to 255 -> what the network gives, before a softmax or sigmoid at its end; of
-    several tensors, in a tuple or a dictionary, the first.
+    several tensors, in a tuple or a dictionary, the scores.
 
     Gradients with respect to the pixels are per grey level, the scale a user sees. The network is held in evaluation
     mode and its parameters are not differentiated. `normalise` takes (N, s, s, 3). `end`: the softmax or sigmoid that
@@ -84,9 +84,14 @@ def scores_of(network: Callable[[Tensor], Any], images: Tensor) -> tuple[Tensor,
 
 
 def first_of(found: Any) -> Tensor:
-    """Return the first tensor of what a network gives, be it one, a tuple or a dictionary."""
+    """Return the scores among what a network gives, be it a tensor, a tuple or a dictionary: what is called logits or
+    out, or the first that has numbers for each picture."""
     while isinstance(found, tuple | list | Mapping) and len(found):
-        found = next(iter(found.values() if isinstance(found, Mapping) else found))
+        if isinstance(found, Mapping):
+            found = next((found[name] for name in ("logits", "out") if name in found), list(found.values()))
+        else:
+            rows = (one for one in found if isinstance(one, Tensor) and one.ndim == 2 and one.shape[1] > 1)
+            found = next(rows, found[0])
     tensor: Tensor = found
     return tensor
 

@@ -50,10 +50,11 @@ class Examined(Grade):
 
     whole: the probability of the target; lowest: what was left of it at worst, of all parts of the picture shown. bare,
     blurred, mixed: of its mean colour alone, of its blur, of its crumbs in another order. hangs: whether the answer
-    hangs on the picture; if not, no map of it can pass. beaten: the share of random maps that did worse. again:
-    likeness to the map made once more. alike: to those of redrawn networks, by what was redrawn. gone, back,
-    gone_by_chance, back_by_chance: the curves of deletion and insertion from nothing to all, of random maps in the
-    mean. Numbers are scaled so that all that were met lie between 0 and 1.
+    hangs on the picture; if not, no map of it can pass. beaten: the share of random maps that did worse. apart,
+    apart_by_chance: what decides that, how far insertion lies above deletion in the mean, in doublings of the odds
+    (numbers: of the range). again: likeness to the map made once more. alike: to those of redrawn networks, by what was
+    redrawn. gone, back, gone_by_chance, back_by_chance: the curves of deletion and insertion from nothing to all, of
+    random maps in the mean. Numbers are scaled so that all that were met lie between 0 and 1.
     """
 
     whole: float = math.nan
@@ -63,6 +64,8 @@ class Examined(Grade):
     mixed: float = math.nan
     hangs: bool = True
     beaten: float = math.nan
+    apart: float = math.nan
+    apart_by_chance: float = math.nan
     again: float = math.nan
     alike: Mapping[str, float] = field(default_factory=dict)
     gone: tuple[float, ...] = ()
@@ -169,6 +172,8 @@ def examined(
         mixed=math.nan if begun.number else begun.mixed,
         hangs=not loose,
         beaten=float((area > areas).mean()),
+        apart=float(area),
+        apart_by_chance=float(areas.mean()),
         again=again,
         alike=dict(alike),
         gone=_rounded(own[0]),
@@ -199,6 +204,11 @@ def _judged(found: Examined, least: float) -> tuple[str, str]:
         f"{found.deletion_by_chance:.0%} with random places; {found.insertion:.0%} against "
         f"{found.insertion_by_chance:.0%} while they come back"
     )
+    if not math.isnan(found.mixed):  # of numbers the areas between these are what counts
+        told += (
+            f". What counts is how far the two lie apart in doublings of the odds: {found.apart:.2f}, "
+            f"{found.apart_by_chance:.2f} with random places"
+        )
     if found.beaten < BEATEN:
         return NOT_MODEL, (
             f"Its highest places do not carry the answer: {count} of {RANDOM} random maps do worse, {LEAST_BEATEN} are "
@@ -214,6 +224,10 @@ def _loose(begun: Trial, every: np.ndarray) -> str:
         if float(np.ptp(every)) > LEAST_MOVE * float(np.abs(every).max()):
             return ""
         return f"The number is {whole:.4g} whatever part of the picture is gone. So no place in it can be the reason."
+    if float(_odds(whole) - _odds(0.0)) < LEAST_FALL:
+        return (
+            f"The network gives this answer {whole:.1%} here: there is nothing that a part of the picture could carry."
+        )
     if float(_odds(whole) - _odds(lowest)) < LEAST_FALL or lowest >= EVEN:
         return (
             f"The answer hardly hangs on this picture: the network gives it {whole:.1%}, and {lowest:.1%} at the least "

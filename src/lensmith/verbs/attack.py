@@ -89,7 +89,7 @@ def attack(
     asked = _checked(to, epsilon, steps, method, seed)
     console, store = Console(quiet), Store()
     subject = open_subject(
-        network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.say
+        network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.note
     )
     if to is not None and subject.task.classes:
         wanted = subject.target(to)
@@ -101,8 +101,12 @@ def attack(
     cards: list[fragility.Card] = []
     names = stems(paths)
     folder.require_apart(paths, [f"{name}-{change}.png" for name in names for change in CHANGES])
-    stopped = f"what was attacked so far is in {folder.path}, without a page"
-    with if_stopped(stopped), console.progress("pictures", len(paths)) as advance:
+
+    def kept() -> str:
+        some = f"what was attacked so far is in {folder.path}, without a page"
+        return some if any(one.attacked for one in found) else "nothing was written"
+
+    with if_stopped(kept), console.progress("pictures", len(paths)) as advance:
         for batch in _batches(read_pictures(Files(Path(), paths, store), subject.geometry)):
             for one, shown in batch_of(subject, batch, asked):
                 if shown:

@@ -16,12 +16,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def if_stopped(what: str) -> Iterator[None]:
+def if_stopped(what: str | Callable[[], str]) -> Iterator[None]:
     """Note on an interruption of the block what is kept or how to go on; the command line says it."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        stop.add_note(what)
+        stop.add_note(what if isinstance(what, str) else what())
         raise
 
 

@@ -124,7 +124,7 @@ def answers(question: Question) -> tuple[Explanations, Iterator[Explanation]]:
         device=question.device,
         out=out,
         seed=question.settings.seed,
-        say=console.say,
+        say=console.note,
     )
     if question.target is not None:  # a class that is not there is an error before anything is read
         console.note(subject.alike(subject.target(question.target)))
@@ -144,8 +144,12 @@ def _written(
     from lensmith.reports import explaining, words
 
     started, cards = time.perf_counter(), list[dict[str, Any]]()
-    stopped = f"what was explained so far is in {folder.path}, without a page"
-    with if_stopped(stopped), console.progress("pictures", len(pictures)) as advance:
+
+    def kept() -> str:
+        some = f"what was explained so far is in {folder.path}, without a page"
+        return some if told.entries else "nothing was written"
+
+    with if_stopped(kept), console.progress("pictures", len(pictures)) as advance:
         for stem, found in _explained(subject, question, pictures, told.unreadable):
             shown = explaining.panels(found, subject.task.classes)
             folder.write(f"{stem}.png", explaining.sheet(found, shown))

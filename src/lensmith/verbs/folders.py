@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lensmith.errors import UsageError
-from lensmith.files import json_bytes, write_atomic, writing
+from lensmith.files import OURS, json_bytes, write_atomic, writing
 from lensmith.run import Run, open_run
 from lensmith.verbs.subject import is_run
 
@@ -30,18 +30,26 @@ class Folder:
     def of(cls, save: str | Path | None, run: Run | None, name: str) -> Folder:
         """Return the folder asked for, or one of this name in the run's folder, or in the current one.
 
-        Raises UsageError where it is a file, RunError where the disk does not let us look.
+        Raises UsageError where it is a file, or a folder with files that are not ours, which might be written over;
+        RunError where the disk does not let us look.
         """
         path = Path(save).expanduser() if save is not None else (run.folder if run else Path()) / name
         with writing(path):
             if path.exists() and not path.is_dir():
                 raise UsageError(f"save is {str(path)!r}, which is a file; a folder is needed.")
+            if path.is_dir() and any(path.iterdir()) and not (path / OURS).exists():
+                raise UsageError(
+                    f"save is {str(path)!r}, which holds files of others, that might be written over. Name a new or "
+                    "an empty folder."
+                )
         return cls(path)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file. Raises RunError where the disk is full or does not let it."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            if not (self.path / OURS).exists():
+                write_atomic(self.path / OURS, b"Written by lensmith: what lies here may be written over by it.\n")
             write_atomic(self.path / name, data)
 
     def write_json(self, name: str, value: object) -> None:

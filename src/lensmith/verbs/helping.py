@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -55,13 +57,25 @@ class Verb(TyperCommand):
 class Verbs(TyperGroup):
     """The verbs; one that is interrupted says so in one line, with what it noted on the interruption."""
 
+    def make_context(self, *given: Any, **named: Any) -> Any:
+        """Read the command line."""
+        with _telling():
+            return super().make_context(*given, **named)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a verb. What `console.if_stopped` noted, such as how to go on, ends the line."""
-        try:
+        """Run a verb."""
+        with _telling():
             return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            print("; ".join(("stopped", *getattr(stop, "__notes__", ()))), file=sys.stderr)
-            raise
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Say that the block was stopped. What `console.if_stopped` noted, such as how to go on, ends the line."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        print("; ".join(("stopped", *getattr(stop, "__notes__", ()))), file=sys.stderr)
+        raise
 
 
 def _is_argument(param: Any) -> bool:

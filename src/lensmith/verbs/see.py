@@ -102,7 +102,7 @@ def see(
         raise UsageError(f"count is {count}; it must be at least 1. Try 300.")
     console, store, watch = Console(quiet), Store(), Stopwatch()
     subject = open_subject(
-        network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.say
+        network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.note
     )
     run = run_of(network, Path(out))
     folder = Folder.of(save, run, "sights")
@@ -217,8 +217,9 @@ def _numbers(filters: str | Sequence[int] | None) -> tuple[int, ...]:
     if filters is None:
         return ()
     try:
-        found = tuple(int(part) for part in (filters.split(",") if isinstance(filters, str) else filters))
-    except ValueError:
+        every = filters.split(",") if isinstance(filters, str) else [filters] if isinstance(filters, int) else filters
+        found = tuple(int(part) for part in every)
+    except (ValueError, TypeError):
         raise UsageError(f"filter is {filters!r}; numbers with commas between them are needed. Try 0,1,2.") from None
     return tuple(dict.fromkeys(found))
 
@@ -237,7 +238,8 @@ def _wanted(subject: Subject, classes: str | Sequence[str] | None) -> list[Targe
     Raises UsageError for one that is not there.
     """
     found: list[str] = []
-    for text in [classes] if isinstance(classes, str) else classes or ():
+    every = [classes] if isinstance(classes, str | int) else classes or ()
+    for text in map(str, every):
         found += [text] if text in subject.task.classes else [name.strip() for name in text.split(",")]
     return [subject.target(name) for name in dict.fromkeys(found) if name]
 

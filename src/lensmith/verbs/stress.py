@@ -140,7 +140,7 @@ def stress(
             device=device,
             out=where,
             seed=seed,
-            say=console.say,
+            say=console.note,
         )
         tried = series(levels, subject.geometry.image_size)
         folder = Folder.of(save, run, "stressed")

@@ -135,9 +135,11 @@ def _of_name(
     """Return a network with the classes it was published with."""
     store = Store()
     found = find_weights(name, weights, store.folder, say=say)
-    if found.file is None and weights == "auto":
-        say(f"{name} has random weights: {found.sentence}")
-    network = _published(name, found.file, image_size, seed)
+    network, called = _published(name, found.file, image_size, seed), str(name)
+    if found.file is None and name.source in ("lensmith", "torchvision", "timm"):
+        called += ", random weights"
+        if weights == "auto":
+            say(f"{name} has random weights: {found.sentence}")
     geometry = _geometry(found.contract if found.file else contract(name, store.folder), image_size)
     if name.source in ("torchvision", "timm"):
         from lensmith.zoo.cut import cuts
@@ -149,8 +151,8 @@ def _of_name(
         def says(squares: Iterable[np.ndarray]) -> np.ndarray:
             return _joined([output.features for output in chosen.engine.run(squares)], end.shape[0])
 
-        return _of_module(network, str(name), geometry, device, says, end.shape[0])
-    return _of_module(network, str(name), geometry, device)
+        return _of_module(network, called, geometry, device, says, end.shape[0])
+    return _of_module(network, called, geometry, device)
 
 
 def _published(name: NetworkName, file: Path | None, image_size: int | None, seed: int) -> nn.Module:
@@ -191,17 +193,20 @@ def _geometry(expected: Contract, image_size: int | None) -> Preprocessing:
 
 
 def _copied(network: nn.Module) -> nn.Module:
-    """Return a copy in float32 on the processor: looking must not change the user's own network, nor its mode."""
+    """Return a copy: looking must not change the user's own network, nor its mode."""
     from torch import nn as kinds
 
     if not isinstance(network, kinds.Module):
         raise UsageError(f"network is of type {type(network).__name__}; it must be a name, a run or a torch.nn.Module.")
     try:
-        return copy.deepcopy(network).float().cpu().requires_grad_(False)
-    except (RuntimeError, ValueError) as error:  # the older weight_norm, a script, weights that are not there yet
-        raise UsageError(
-            f"the network cannot be looked into ({_first_line(error)}). Load its weights into a plain torch module."
-        ) from error
+        return copy.deepcopy(network)
+    except (RuntimeError, ValueError) as error:  # as with the older weight_norm
+        raise _unfit(error) from error
+
+
+def _unfit(error: Exception) -> UsageError:
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    return UsageError(f"the network cannot be looked into ({said}). Load its weights into a plain torch module.")
 
 
 def _of_module(
@@ -216,7 +221,10 @@ def _of_module(
     from lensmith.engines.pytorch import Normalise
     from lensmith.seeing.eye import Eye
 
-    eye = Eye(network, Normalise(geometry.mean, geometry.std, {}))
+    try:
+        eye = Eye(network.float().cpu(), Normalise(geometry.mean, geometry.std, {}))
+    except (RuntimeError, ValueError) as error:  # a script, or weights that are not there yet
+        raise _unfit(error) from error
     outputs = outputs or _outputs(eye, geometry.image_size)
     classes = _class_names(outputs)
     # Where each score goes through a sigmoid of its own, each is a label, and they do not compete.
@@ -248,10 +256,6 @@ def _outputs(eye: Eye, side: int) -> int:
     if not found.isfinite().all():
         raise UsageError("the network answers a black picture with numbers that are not finite. Check its weights.")
     return int(found.shape[1])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _class_names(outputs: int) -> tuple[str, ...]:

@@ -54,6 +54,8 @@ def impossible(network: nn.Module, shape: Shape, error: Exception, failure: Fail
     if len(shape) == 1:
         return UsageError(f"the network was given {shape[0]} numbers; {why}.")
     asked = " x ".join(map(str, shape[1:])) if len(set(shape[1:])) > 1 else str(shape[-1])
+    if _takes(network, shape):  # what stopped it is not the size
+        return UsageError(f"{_said(error, failure)}; pictures of {asked} pixels are not what stops it.")
     advice = _advice(network, shape)
     if not advice:
         return UsageError(
@@ -86,6 +88,14 @@ def _said(error: Exception, failure: Failure | None) -> str:
     if failure is None or not failure.path:
         return f"the network cannot take it ({said})"
     return f"layer {failure.path} cannot take it ({said})"
+
+
+def _takes(network: nn.Module, shape: Shape) -> bool:
+    """Return whether a twin without numbers takes pictures of this shape."""
+    try:
+        return runs(weightless(network), shape)
+    except Exception:
+        return False
 
 
 def _advice(network: nn.Module, shape: Shape) -> str:

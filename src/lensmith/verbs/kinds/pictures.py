@@ -19,6 +19,7 @@ from lensmith.data.statistics import fitted
 from lensmith.data.store import Store
 from lensmith.data.table import TABLE_SUFFIXES
 from lensmith.errors import DataError, RunError, UsageError
+from lensmith.files import OURS
 from lensmith.model import Model
 from lensmith.reports.examples import write_examples
 from lensmith.run import Run
@@ -191,7 +192,8 @@ def list_pictures(places: str | Path | Sequence[str | Path]) -> list[str]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
-        if "run.json" in files:  # the pictures of a report are not the user's
+        # The pictures of a report are not the user's, nor are those of an explanation, unless they are asked for.
+        if "run.json" in files or (OURS in files and Path(place) != folder):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
