@@ -125,6 +125,13 @@ def test_what_is_not_a_picture_is_named_and_set_aside(tmp_path: Path) -> None:
     assert dataset.not_pictures == tuple(sorted([*aside, "__MACOSX/", ".git/", "dog/@eaDir/"]))
 
 
+def test_folders_that_lensmith_wrote_are_no_classes(tmp_path: Path) -> None:
+    grow(tmp_path, "ants/1.jpg", "ants/2.jpg", "bees/1.jpg", "explained/1.png", "explained/.lensmith", "runs/a/run.json")
+    grow(tmp_path, "runs/a/figures/1.jpg")
+    found = open_folder(tmp_path)
+    assert found.classes == ("ants", "bees") and len(found.paths) == 3
+
+
 def test_pictures_beside_the_class_folders_have_no_class(tmp_path: Path) -> None:
     assert open_folder(grow(tmp_path, "cat/1.jpg", "dog/1.jpg", "loose.png")).without_class == ("loose.png",)
     grow(tmp_path / "b", "train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg", "loose.png")

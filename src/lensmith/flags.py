@@ -11,7 +11,10 @@ import typer
 from lensmith.files import as_json
 
 Data = Annotated[
-    Path, typer.Argument(help="A folder with one sub-folder a class (or train, validation, test of such), or a table.")
+    Path,
+    typer.Argument(
+        help="A folder with a sub-folder a class (or train, validation, test), of pictures or clips; or a table."
+    ),
 ]
 RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or the name of a run in --out.")]
 NetworkPlace = Annotated[str, typer.Argument(metavar="NETWORK|RUN", help="A run, a network, or module:factory.")]
@@ -24,7 +27,8 @@ Engine = Annotated[str, typer.Option(help="auto, openvino or torch.")]
 
 # Of train alone.
 TrainData = Annotated[
-    Path | None, typer.Argument(help="A folder with one sub-folder a class, or a .csv, .tsv or .jsonl of pictures.")
+    Path | None,
+    typer.Argument(help="A folder with a sub-folder a class, of pictures or clips; or a table: .csv, .tsv, .jsonl."),
 ]
 Task = Annotated[str, typer.Option(help="auto, classification, multilabel or regression (tables).")]
 Target = Annotated[str | None, typer.Option(help="The column of a table to learn. [label, class, target, ...]")]

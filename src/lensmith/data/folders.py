@@ -23,6 +23,7 @@ from lensmith.data.dataset import NOT_GIVEN, SPLITS, Dataset
 from lensmith.data.formats import PICTURE_SUFFIXES
 from lensmith.data.table import TABLE_SUFFIXES
 from lensmith.errors import DataError, nearest
+from lensmith.files import OURS
 
 SPLIT_NAMES = {
     "train": "train",
@@ -167,8 +168,8 @@ def _walk(folder: Path, relative: str, seen: set[Identity]) -> Iterator[tuple[st
     else:
         seen.add(identity)
     entries = _entries(folder)
-    if relative and any(entry.name == RUN_FILE for entry in entries):
-        yield relative, False  # a run of lensmith: the pictures of its report are nobody's data
+    if relative and any(entry.name in (RUN_FILE, OURS) for entry in entries):
+        yield relative, False  # written by lensmith: the pictures of its reports are nobody's data
         return
     for entry in entries:
         path = relative + _readable(entry.name)

@@ -17,6 +17,7 @@ from lensmith.reports.levels import Steps, figure, scale
 from lensmith.seeing.disturbances import Series
 
 LONGEST, GAP = 224, 6  # of the sheet, in pixels
+FEW = 9  # pictures: of so few a score without a range is said with their number
 NAMES = {"accuracy": "accuracy", "map": "mean average precision", "mae": "mean absolute error"}
 TITLES = {"jpeg": "JPEG"}
 SLIGHT = 0.005  # a cost below half a point is not told in numbers: they would say more than is known
@@ -143,7 +144,8 @@ def _overall(found: Mapping[str, Any]) -> str:
     mean = words.percent(seen["mean"]) if _shares(found) else words.quantity(seen["mean"])
     if not found["metric"]:
         stays = "of the answers stay what they were" if _shares(found) else "is how far the answer moves"
-        return f"Over all levels of all disturbances {mean} {stays}."
+        few = "" if found["pictures"] > FEW else f" That is said of {words.plural(found['pictures'], 'picture')} alone."
+        return f"Over all levels of all disturbances {mean} {stays}.{few}"
     clean = words.percent(seen["clean"]) if _shares(found) else words.quantity(seen["clean"])
     name = NAMES[found["metric"]]
     said = f"Undisturbed its {name} is {clean}; the mean over all levels of all disturbances is {mean}."
@@ -166,7 +168,8 @@ def _of_fgsm(found: Mapping[str, Any]) -> str:
             f"{large} by the toss of a coin moves it by {words.quantity(noise)}."
         )
     return (
-        f"A change of {step} along the gradient (FGSM) turns {words.percent(1 - same)} of {fgsm['pictures']} answers; "
+        f"A change of {step} along the gradient (FGSM) turns {words.percent(1 - same)} of "
+        f"{words.plural(fgsm['pictures'], 'answer')}; "
         f"plus or minus {large} by the toss of a coin turns {words.percent(1 - noise)}."
     )
 
@@ -279,7 +282,9 @@ def _facts(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if found["fgsm"] is not None:
         first = found["fgsm"]["same"][0]["value"]
         name = "Stay under FGSM of ±1" if _shares(found) else "Moved by FGSM of ±1"
-        facts.append((name, show(first), f"of {found['fgsm']['pictures']} pictures" if _shares(found) else ""))
+        facts.append(
+            (name, show(first), f"of {words.plural(found['fgsm']['pictures'], 'picture')}" if _shares(found) else "")
+        )
     return facts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lensmith.reports.words import quantity
+from lensmith.reports.words import plural, quantity
 from lensmith.verbs.cells import cell, plain
 from lensmith.verbs.see import Sights
 
@@ -23,7 +23,7 @@ def sights(found: Sights) -> None:
         print(f"zero after the first activation {ends[0]}, after the last {ends[1]}")
     rows = [(one["class"], one) for one in said["classes"]]
     rows += [(f"{one['layer']} filter {one['channel']}", one) for one in said["filters"]]
-    several = f"of {said['searched']['pictures']} pictures"
+    several = f"of {plural(said['searched']['pictures'], 'picture')}"
     print(f"\n  {'':<{WIDEST}}{'by ascent':>12}{several if said['searched']['pictures'] else '':>20}")
     for name, one in rows:
         highest = one["highest_of_pictures"]
