@@ -251,6 +251,7 @@ def found_with(metric: str, task: str, clean: float, values: dict[str, list[floa
     ]
     said: dict[str, object] = {
         "metric": metric,
+        "pictures": 100,
         "task": task,
         "clean": interval(clean) if metric else None,
         "curves": curves,
