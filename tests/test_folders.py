@@ -126,7 +126,9 @@ def test_what_is_not_a_picture_is_named_and_set_aside(tmp_path: Path) -> None:
 
 
 def test_folders_that_lensmith_wrote_are_no_classes(tmp_path: Path) -> None:
-    grow(tmp_path, "ants/1.jpg", "ants/2.jpg", "bees/1.jpg", "explained/1.png", "explained/.lensmith", "runs/a/run.json")
+    grow(
+        tmp_path, "ants/1.jpg", "ants/2.jpg", "bees/1.jpg", "explained/1.png", "explained/.lensmith", "runs/a/run.json"
+    )
     grow(tmp_path, "runs/a/figures/1.jpg")
     found = open_folder(tmp_path)
     assert found.classes == ("ants", "bees") and len(found.paths) == 3
