@@ -80,14 +80,17 @@ def attack(
     the picture, in grey levels, 1 to 255. steps: of the iterative attack. method: fgsm, iterative, or auto: fgsm, and
     where that does not fool it iterative. weights: as in train, for networks by name. image_size: the side it sees,
     for networks alone. save: the folder to write to (None: attacked in the run's folder, or in the current one).
-    seed: of the noise that is put beside it. device: auto, cpu, cuda or mps. out: the folder of runs. quiet: say
-    nothing.
+    seed: of the noise that is put beside it. device: auto, cpu, cuda or mps. out: the folder of runs. quiet: show
+    no progress.
 
     The smallest change is looked for by the iterative attack. A picture counts as fooled where both the engine in use
     and torch say so of the whole grey levels that are saved. Raises UsageError, RunError, WeightsError or DataError.
     """
     asked = _checked(to, epsilon, steps, method, seed)
     console, store = Console(quiet), Store()
+    paths = list_pictures(pictures)
+    folder, names = Folder.of(save, run_of(network, Path(out)), "attacked"), stems(paths)
+    folder.require_apart(paths, [f"{name}-{change}.png" for name in names for change in CHANGES])
     subject = open_subject(
         network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.note
     )
@@ -95,12 +98,8 @@ def attack(
         wanted = subject.target(to)
         console.note(subject.alike(wanted))
         asked = replace(asked, to=wanted.name)
-    folder = Folder.of(save, run_of(network, Path(out)), "attacked")
-    paths = list_pictures(pictures)
     found: list[Attacked] = []
     cards: list[fragility.Card] = []
-    names = stems(paths)
-    folder.require_apart(paths, [f"{name}-{change}.png" for name in names for change in CHANGES])
 
     def kept() -> str:
         some = f"what was attacked so far is in {folder.path}, without a page"

@@ -90,7 +90,7 @@ def see(
     blank or noise. steps: of an ascent (None: as many as suit the start). weights: as in train, for networks by name.
     image_size: the side it sees, for networks alone. save: the folder to write to (None: sights in the run's folder, or
     in the current one). seed: of the starts of ascent. device: where it is asked and differentiated, auto, cpu,
-    cuda or mps. out: the folder of runs. quiet: say nothing.
+    cuda or mps. out: the folder of runs. quiet: show no progress.
 
     Raises UsageError, RunError, WeightsError or DataError for what is not there or cannot be looked at.
     """
@@ -101,11 +101,11 @@ def see(
     if count < 1:
         raise UsageError(f"count is {count}; it must be at least 1. Try 300.")
     console, store, watch = Console(quiet), Store(), Stopwatch()
+    run = run_of(network, Path(out))
+    folder = Folder.of(save, run, "sights")
     subject = open_subject(
         network, weights=weights, image_size=image_size, device=device, out=Path(out), seed=seed, say=console.note
     )
-    run = run_of(network, Path(out))
-    folder = Folder.of(save, run, "sights")
     keep_memory()
     chosen, wanted = _chosen(subject, layer, filters), _wanted(subject, classes)
     for one in wanted:

@@ -123,7 +123,7 @@ def stress(
     for none. most: so many pictures at most, spread over all. weights: as in train, for networks by name. image_size:
     the side it sees, for networks alone. save: the folder to write to (None: stressed in the run's folder, or in the
     current one). seed: of noise and directions. engine: auto, openvino or torch. device: auto, cpu, cuda or mps.
-    out: the folder of runs. quiet: say nothing.
+    out: the folder of runs. quiet: show no progress.
 
     Raises UsageError, RunError, WeightsError or DataError.
     """
@@ -131,6 +131,7 @@ def stress(
         raise UsageError(f"attack is {attack} and most is {most}; at least 0 and 1 are needed. Try 32 and 1000.")
     console, store, where = Console(quiet), Store(), Path(out)
     run = run_of(network, where)
+    folder = Folder.of(save, run, "stressed")
     with if_stopped("nothing was written"):
         subject = open_subject(
             network,
@@ -143,7 +144,6 @@ def stress(
             say=console.note,
         )
         tried = series(levels, subject.geometry.image_size)
-        folder = Folder.of(save, run, "stressed")
         these = given(subject, run, data, most, store)
         folder.require_apart([str(these.root / path) for path in these.paths], ["levels.png"])
         with console.progress("pictures", len(these.paths)) as advance:
